@@ -1,0 +1,1 @@
+"""The running system: posts in from Kafka, flag or pass decisions out."""

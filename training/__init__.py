@@ -1,0 +1,1 @@
+"""What makes a release: embedding photographs, choosing prototypes, setting thresholds."""
