@@ -1,1 +1,1 @@
-"""The retrieval network, the prototype index and the release that holds both. Imports nothing itself."""
+"""The retrieval network, the prototype index and the release of both. Imports nothing itself."""

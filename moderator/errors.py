@@ -5,13 +5,13 @@ class ModeratorError(Exception):
     """Any error that has an owner; its text says what is wrong and what to do."""
 
 
-class BadInput(ModeratorError):
+class BadInput(ModeratorError):  # noqa: N818 - named for whose fault it is
     """The post's author is at fault: decide, dead-letter, go on."""
 
 
-class BadSettings(ModeratorError):
+class BadSettings(ModeratorError):  # noqa: N818 - named for whose fault it is
     """The operator is at fault: one line, exit code 2."""
 
 
-class Unavailable(ModeratorError):
+class Unavailable(ModeratorError):  # noqa: N818 - named for whose fault it is
     """The world is at fault: back off, retry, stay unready."""

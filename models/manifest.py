@@ -1,0 +1,156 @@
+"""The manifest of a release: what it was made of, and the digest of every file.
+
+Must not know torch. A manifest has one encoding, and a checksum of itself: every changed byte
+is found.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from models.errors import BadRelease
+
+FORMAT = 1
+"""Version of the release directory; raised when what reads it could not read it any more."""
+
+NAME = "manifest.json"
+CACHE = "index.bin"
+"""The one file that may be absent or damaged: it is built from others."""
+
+REQUIRED = (
+    "network.json",
+    "weights.safetensors",
+    "types.json",
+    "prototypes.npz",
+    "policy.json",
+    "report.json",
+    "selftest.npz",
+)
+REMEDY = "fetch the release again, or build it anew"
+
+
+def encode(manifest: Mapping[str, Any]) -> bytes:
+    """Return the one encoding of a manifest; a checksum in it is left out and made anew."""
+    plain = {name: value for name, value in manifest.items() if name != "checksum"}
+    checksum = hashlib.sha256(canonical(plain)).hexdigest()
+    return canonical({**plain, "checksum": checksum})
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON in the form in which a release holds it: sorted, indented, UTF-8.
+
+    Raises:
+        ValueError: The value holds a number that is not finite.
+        TypeError: The value holds what is not JSON.
+    """
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read a manifest, without looking at the other files.
+
+    Raises:
+        BadRelease: It is not there, not a manifest, of another format, or has been changed.
+    """
+    path = folder / NAME
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise BadRelease(
+            f"{folder} is not a release: {NAME}: {reason}; give the folder that holds {NAME}"
+        ) from None
+    manifest = parse(path, raw)
+    if manifest.get("format") != FORMAT:
+        raise BadRelease(
+            f"{path} has format {manifest.get('format')!r} but this version reads {FORMAT}; "
+            "install the moderator that the release was made for"
+        )
+    if encode(manifest) != raw:
+        raise BadRelease(f"{path} has been changed since it was written; {REMEDY}")
+    _check_fields(path, manifest)
+    return manifest
+
+
+def parse(path: Path, raw: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadRelease: It is none.
+    """
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadRelease(f"{path} is not JSON; {REMEDY}") from None
+    if not isinstance(value, dict):
+        raise BadRelease(f"{path} is not a JSON object; {REMEDY}")
+    return value
+
+
+def digest(*paths: Path) -> str:
+    """Return the hex SHA-256 of files, one after another.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def network_digest(folder: Path) -> str:
+    """Return ``sha256:`` and the digest of the network: its description, then its weights.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+    return f"sha256:{digest(folder / 'network.json', folder / 'weights.safetensors')}"
+
+
+def verify(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Compare every file with its digest.
+
+    Returns:
+        Whether the index's file is there and as it was written.
+
+    Raises:
+        BadRelease: Another file is absent or changed.
+    """
+    for name, expected in manifest["files"].items():
+        if name == CACHE:
+            continue
+        try:
+            found = digest(folder / name)
+        except OSError as error:
+            reason = error.strerror or "cannot be read"
+            raise BadRelease(f"{folder / name}: {reason}; {REMEDY}") from None
+        if found != expected:
+            raise BadRelease(
+                f"{folder / name} is damaged: its SHA-256 is {found[:16]}…, not "
+                f"{expected[:16]}… as {NAME} says; {REMEDY}"
+            )
+    if network_digest(folder) != manifest["network_digest"]:
+        raise BadRelease(f"{folder / NAME} names another network than the one beside it; {REMEDY}")
+    try:
+        return bool(digest(folder / CACHE) == manifest["files"].get(CACHE))
+    except OSError:
+        return False
+
+
+def _check_fields(path: Path, manifest: Mapping[str, Any]) -> None:
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not isinstance(manifest.get("network_digest"), str):
+        raise BadRelease(f"{path} lacks its files or its network's digest; {REMEDY}")
+    for name, expected in files.items():
+        # A name with a folder in it could lead out of the release.
+        if PurePath(name).name != name or not isinstance(expected, str):
+            raise BadRelease(f"{path} lists {name!r}, which is not a file of a release; {REMEDY}")
+    absent = [name for name in REQUIRED if name not in files]
+    if absent:
+        raise BadRelease(f"{path} does not list {absent[0]}; {REMEDY}")

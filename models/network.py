@@ -1,0 +1,154 @@
+"""The retrieval network: a trunk, a pooling, an optional linear head, and embeddings of norm 1.
+
+Knows nothing of files, indexes or where pixels come from.
+"""
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.backbones import trunk
+from models.errors import BadNetwork
+from models.spec import NetworkSpec
+
+GEM_FLOOR = 1e-6
+"""Least activation that GeM takes: its power has no derivative at 0."""
+
+
+class Pooling(nn.Module):
+    """From a feature map float[N, C, h, w] to float[N, C].
+
+    ``mac`` takes the maximum, ``spoc`` the mean, ``gem`` the generalised mean.
+
+    Source: Tolias 2016 (MAC), Babenko and Lempitsky 2015 (SPoC), Radenović 2018 (GeM).
+    """
+
+    def __init__(self, kind: str, power: float) -> None:
+        super().__init__()
+        self._kind = kind
+        self._power = power
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool over the map."""
+        if self._kind == "mac":
+            return features.amax(dim=(2, 3))
+        if self._kind == "spoc":
+            return features.mean(dim=(2, 3))
+        powered = features.clamp(min=GEM_FLOOR).pow(self._power)
+        return powered.mean(dim=(2, 3)).pow(1 / self._power)
+
+
+class RetrievalNetwork(nn.Module):
+    """Maps images to embeddings whose cosine says how alike two images are.
+
+    It begins in training mode with random weights. ``trunk``, ``pooling`` and ``head`` (``None``
+    without one; with a bias, so that a centred projection fits in) are its parts.
+
+    Args:
+        spec: What it is made of.
+
+    Raises:
+        BadNetwork: The backbone is not known or cannot be cut.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.trunk, channels = trunk(spec.backbone)
+        self.pooling = Pooling(spec.pooling, spec.gem_power)
+        self.head = None if spec.dimension is None else nn.Linear(channels, spec.dimension)
+        self.dimension = channels if spec.dimension is None else spec.dimension
+        # Pixels come as 0..255, so the input's figures are brought to that scale; they are the
+        # specification's, not weights.
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (spec.input.mean, spec.input.std))
+        self.register_buffer("_scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("_shift", -mean / std, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed images.
+
+        Args:
+            images: float32[N, 3, H, W], normalised by the specification's mean and std.
+
+        Returns:
+            float32[N, D], L2-normalised; all zero where every feature is.
+        """
+        pooled = self.pooling(self.trunk(images))
+        projected = pooled if self.head is None else self.head(pooled)
+        return functional.normalize(projected, dim=1)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return uint8[N, H, W, 3] as float32[N, 3, H, W] normalised, channels last in memory."""
+        images = pixels.to(self.device).permute(0, 3, 1, 2).float()
+        return torch.addcmul(cast(Tensor, self._shift), images, cast(Tensor, self._scale))
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images as they come from ``models.pixels.prepare``; safe from several threads.
+
+        An image's embedding does not depend on the others beyond rounding (1e-5).
+
+        Args:
+            pixels: uint8[N, H, W, 3], RGB.
+
+        Returns:
+            float32[N, D], contiguous, L2-normalised.
+
+        Raises:
+            ValueError: The pixels are of another kind, or the network is in training mode, in
+                which batches would change its statistics.
+            BadNetwork: An embedding is not finite: the weights are not sound.
+        """
+        if self.training:
+            raise ValueError("the network is in training mode; call eval() before embed()")
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
+            raise ValueError(f"pixels must be uint8[N, H, W, 3], not {pixels.dtype}{pixels.shape}")
+        if not len(pixels):
+            return np.zeros((0, self.dimension), np.float32)
+        # PyTorch warns of arrays that are read-only, which are copied here.
+        given = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+        with torch.inference_mode():
+            embeddings = self(self.normalise(given))
+            rows: NDArray[np.float32] = embeddings.float().contiguous().cpu().numpy()
+        if not np.isfinite(rows).all():
+            raise BadNetwork(
+                "the network gives embeddings that are not finite; use another release"
+            )
+        return rows
+
+
+def round_weights(network: RetrievalNetwork) -> None:
+    """Round matrices and filters to float16's precision, in place, as a release may store them."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim >= 2:
+                parameter.copy_(parameter.half().to(parameter.dtype))
+
+
+def released_tensors(network: RetrievalNetwork, *, half: bool) -> dict[str, Tensor]:
+    """Return the tensors of a network as a release stores them, on the CPU, contiguous.
+
+    Args:
+        network: On any device.
+        half: Matrices and filters in float16, see ``round_weights``; else all in float32.
+
+    Raises:
+        BadNetwork: A tensor is not finite, or does not fit into float16.
+    """
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        plain = tensor.detach().cpu()
+        if plain.is_floating_point():
+            plain = plain.to(torch.float16 if half and plain.ndim >= 2 else torch.float32)
+            if not bool(torch.isfinite(plain).all()):
+                raise BadNetwork(f"the network's {name} is not finite; train it anew")
+        tensors[name] = plain.contiguous()
+    return tensors

@@ -1,0 +1,101 @@
+"""Thresholds and bands that turn similarities into decisions: plain data. Must not know torch."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.errors import BadRelease
+
+MAX_NEIGHBOURS = 1000
+"""Most neighbours that a policy may ask for; more is a typing error."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How near is near enough.
+
+    Args:
+        threshold: Cosine similarity in -1..1 that a type needs, unless ``thresholds`` names it.
+        thresholds: Type → its own threshold, in -1..1.
+        near_miss: Width of the near-miss band below the threshold, in similarity, 0..2.
+        lookalike_margin: A look-alike wins when it is nearer than the nearest firearm by more
+            than this, in similarity, -2..2.
+        score_slope: score = logistic(slope * (similarity - threshold) + offset); above 0.
+        score_offset: See ``score_slope``.
+        neighbours: How many neighbours the index is asked for, 1..1000.
+
+    Raises:
+        BadRelease: A figure is out of its range or not finite.
+    """
+
+    threshold: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    near_miss: float = 0.0
+    lookalike_margin: float = 0.0
+    score_slope: float = 1.0
+    score_offset: float = 0.0
+    neighbours: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
+        _within("threshold", self.threshold, -1, 1)
+        for name, threshold in self.thresholds.items():
+            _within(f"threshold of {name!r}", threshold, -1, 1)
+        _within("near_miss", self.near_miss, 0, 2)
+        _within("lookalike_margin", self.lookalike_margin, -2, 2)
+        _within("score_slope", self.score_slope, 1e-6, 1e6)
+        _within("score_offset", self.score_offset, -1e6, 1e6)
+        _within("neighbours", self.neighbours, 1, MAX_NEIGHBOURS)
+        if self.neighbours != int(self.neighbours):
+            raise BadRelease(f"the policy's neighbours {self.neighbours} is not a whole number")
+
+    def threshold_of(self, name: str) -> float:
+        """Return the similarity that a type needs."""
+        return self.thresholds.get(name, self.threshold)
+
+    @property
+    def version(self) -> str:
+        """The first 16 hex of the SHA-256 of its canonical JSON; equal policies have equal ones."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that ``from_json`` reads."""
+        return {
+            "threshold": float(self.threshold),
+            "thresholds": {name: float(value) for name, value in self.thresholds.items()},
+            "near_miss": float(self.near_miss),
+            "lookalike_margin": float(self.lookalike_margin),
+            "score_slope": float(self.score_slope),
+            "score_offset": float(self.score_offset),
+            "neighbours": int(self.neighbours),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Policy":
+        """Read the form that ``to_json`` gives; what else it holds is ignored.
+
+        Raises:
+            BadRelease: A field is missing, of the wrong kind or out of its range.
+        """
+        try:
+            return cls(
+                threshold=raw["threshold"],
+                thresholds=dict(raw["thresholds"].items()),
+                near_miss=raw["near_miss"],
+                lookalike_margin=raw["lookalike_margin"],
+                score_slope=raw["score_slope"],
+                score_offset=raw["score_offset"],
+                neighbours=raw["neighbours"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadRelease(f"the policy is not described as it should be: {error!r}") from error
+
+
+def _within(name: str, value: object, low: float, high: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and low <= value <= high):  # type: ignore[arg-type,operator]
+        raise BadRelease(f"the policy's {name} {value!r} is not a number in {low:g}..{high:g}")

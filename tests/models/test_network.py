@@ -1,0 +1,150 @@
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.errors import BadNetwork
+from models.network import RetrievalNetwork, released_tensors, round_weights
+from models.spec import InputSpec, NetworkSpec
+from tests.models.samples import SPEC, network, pixels
+
+NET = network()
+
+
+def reference(net: RetrievalNetwork, images) -> np.ndarray:
+    """Embed one image after another, all but the trunk in float64 and by the book."""
+    rows = []
+    for image in images:
+        scaled = (image / 255 - np.array(net.spec.input.mean)) / np.array(net.spec.input.std)
+        given = torch.from_numpy(scaled.transpose(2, 0, 1)[None].astype(np.float32))
+        with torch.inference_mode():
+            features = net.trunk(given)[0].double().numpy()
+        flat, power = features.reshape(len(features), -1), net.spec.gem_power
+        gem = (np.maximum(flat, 1e-6) ** power).mean(axis=1) ** (1 / power)
+        poolings = {"mac": flat.max(axis=1), "spoc": flat.mean(axis=1), "gem": gem}
+        pooled = poolings[net.spec.pooling]
+        if net.head is not None:
+            weight, bias = (p.detach().double().numpy() for p in net.head.parameters())
+            pooled = weight @ pooled + bias
+        rows.append(pooled / np.linalg.norm(pooled))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("pooling", ["mac", "spoc", "gem"])
+@pytest.mark.parametrize("dimension", [None, 7])
+def test_embeddings_are_those_of_the_slow_way(pooling, dimension) -> None:
+    net = network(replace(SPEC, pooling=pooling, dimension=dimension, gem_power=2.5))
+    images = pixels(3, 64, 96)
+    found = net.embed(images)
+    assert found.shape == (3, dimension or 512) == (3, net.dimension)
+    assert found.dtype == np.float32
+    assert found.flags["C_CONTIGUOUS"]
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert np.allclose(found, reference(net, images), atol=1e-5)
+
+
+@pytest.mark.parametrize("mean_std", [((0.5,) * 3, (0.5,) * 3), ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))])
+def test_pixels_are_normalised_by_the_specification(mean_std) -> None:
+    net = network(replace(SPEC, input=InputSpec(((64, 64),), *mean_std)))
+    images = pixels(2)
+    expected = (images / 255 - np.array(mean_std[0])) / np.array(mean_std[1])
+    found = net.normalise(torch.from_numpy(images)).numpy()
+    assert np.allclose(found, expected.transpose(0, 3, 1, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "mobilenet_v2"])
+def test_an_image_does_not_depend_on_its_batch(backbone) -> None:
+    net = network(replace(SPEC, backbone=backbone))
+    images = pixels(13)
+    whole = net.embed(images)
+    for size in (1, 2, 5, 8):
+        parts = [net.embed(images[begin : begin + size]) for begin in range(0, 13, size)]
+        assert np.abs(np.concatenate(parts) - whole).max() < 1e-5
+    assert np.abs(net.embed(images[::-1])[::-1] - whole).max() < 1e-5
+
+
+def test_threads_that_embed_at_once_get_what_one_gets() -> None:
+    images = pixels(6)
+    expected = NET.embed(images)
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(NET.embed(images))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert all(np.abs(rows - expected).max() < 1e-6 for rows in found)
+
+
+def test_read_only_and_strided_pixels_are_taken_and_none_give_none() -> None:
+    images = pixels(4)
+    expected = NET.embed(images)
+    images.flags.writeable = False
+    assert np.array_equal(NET.embed(images), expected)
+    assert np.abs(NET.embed(images[::2]) - expected[::2]).max() < 1e-6
+    assert NET.embed(images[:0]).shape == (0, 16)
+
+
+@pytest.mark.parametrize(
+    "wrong", [pixels(2).astype(np.float32), pixels(2)[0], pixels(2).transpose(0, 3, 1, 2)]
+)
+def test_pixels_of_another_kind_are_refused(wrong) -> None:
+    with pytest.raises(ValueError, match=r"uint8\[N, H, W, 3\]"):
+        NET.embed(wrong)
+
+
+def test_a_network_that_trains_does_not_embed() -> None:
+    with pytest.raises(ValueError, match="training mode"):
+        network().train().embed(pixels(2))
+
+
+def test_embeddings_that_are_not_finite_are_an_error_and_no_result() -> None:
+    net = network()
+    with torch.no_grad():
+        net.head.bias[3] = float("nan")
+    with pytest.raises(BadNetwork, match="not finite"):
+        net.embed(pixels(1))
+
+
+def test_gradients_reach_every_weight() -> None:
+    net = network(replace(SPEC, backbone="mobilenet_v3_small")).train()
+    net(torch.randn(4, 3, 64, 64)).sum(dim=0)[0].backward()
+    assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in net.parameters())
+
+
+def test_an_unknown_backbone_is_refused() -> None:
+    with pytest.raises(BadNetwork, match="did you mean"):
+        RetrievalNetwork(NetworkSpec("resnet1", "mac", 1, None, SPEC.input))
+
+
+def test_tensors_to_release_are_plain_and_finite() -> None:
+    net = network(replace(SPEC, backbone="resnet18"))
+    full, half = (released_tensors(net, half=half) for half in (False, True))
+    assert full.keys() == half.keys() == net.state_dict().keys()
+    assert {t.dtype for t in full.values()} == {torch.float32, torch.int64}
+    assert {t.dtype for t in half.values() if t.ndim >= 2} == {torch.float16}
+    with torch.no_grad():
+        net.head.bias[0] = float("inf")
+    with pytest.raises(BadNetwork, match=r"head\.bias"):
+        released_tensors(net, half=False)
+
+
+def test_rounded_weights_are_those_that_float16_holds() -> None:
+    net = network()
+    round_weights(net)
+    assert all(
+        torch.equal(net.state_dict()[name], tensor.float())
+        for name, tensor in released_tensors(net, half=True).items()
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_cuda_gives_what_the_cpu_gives() -> None:
+    from models.device import resolve_device
+
+    net = network()
+    images = pixels(5)
+    expected = net.embed(images)
+    assert np.abs(net.to(resolve_device("cuda")).embed(images) - expected).max() < 1e-4

@@ -1,0 +1,77 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import BadRelease
+from models.policy import Policy
+
+POLICY = Policy(0.6, {"b": 0.7, "a": 0.5}, 0.05, 0.02, 20.0, 0.5, 8)
+
+
+def test_a_type_has_its_own_threshold_or_the_common_one() -> None:
+    assert POLICY.threshold_of("b") == 0.7
+    assert POLICY.threshold_of("other") == 0.6
+
+
+def test_the_thresholds_are_a_copy() -> None:
+    given = {"a": 0.5}
+    policy = Policy(0.6, given)
+    given["a"] = 0.9
+    assert policy.threshold_of("a") == 0.5
+
+
+def test_the_version_names_the_figures_and_nothing_else() -> None:
+    turned = Policy(0.6, {"a": 0.5, "b": 0.7}, 0.05, 0.02, 20, 0.5, 8)
+    assert turned.version == POLICY.version
+    assert len(POLICY.version) == 16
+    assert int(POLICY.version, 16) >= 0
+    for change in ({"threshold": 0.61}, {"thresholds": {}}, {"near_miss": 0.0}, {"neighbours": 9}):
+        assert replace(POLICY, **change).version != POLICY.version
+
+
+cosines = st.floats(-1, 1)
+
+
+@given(
+    st.builds(
+        Policy,
+        threshold=cosines,
+        thresholds=st.dictionaries(st.text(), cosines),
+        near_miss=st.floats(0, 2),
+        lookalike_margin=st.floats(-2, 2),
+        score_slope=st.floats(1e-6, 1e6),
+        score_offset=st.floats(-1e6, 1e6),
+        neighbours=st.integers(1, 1000),
+    )
+)
+def test_json_gives_the_same_policy_and_what_is_unknown_is_ignored(policy) -> None:
+    again = Policy.from_json({**json.loads(json.dumps(policy.to_json())), "later": 1})
+    assert again == policy
+    assert again.version == policy.version
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("threshold", 1.01), ("threshold", math.nan), ("threshold", "0.5"), ("threshold", None),
+     ("threshold", True), ("thresholds", {"a": -1.5}), ("thresholds", {"a": math.inf}),
+     ("thresholds", [0.5]), ("near_miss", -0.1), ("near_miss", math.nan),
+     ("lookalike_margin", 2.5), ("score_slope", 0), ("score_slope", math.inf),
+     ("score_offset", math.nan), ("neighbours", 0), ("neighbours", 2.5), ("neighbours", 10**6)],
+)  # fmt: skip
+def test_a_figure_out_of_range_is_one_line(name, value) -> None:
+    with pytest.raises(BadRelease) as caught:
+        Policy.from_json({**POLICY.to_json(), name: value})
+    assert "\n" not in str(caught.value)
+    assert name.rstrip("s") in str(caught.value) or name == "thresholds"
+
+
+@pytest.mark.parametrize("name", list(POLICY.to_json()))
+def test_a_missing_figure_is_named(name) -> None:
+    raw = POLICY.to_json()
+    del raw[name]
+    with pytest.raises(BadRelease, match=name):
+        Policy.from_json(raw)
