@@ -1,0 +1,384 @@
+"""The command line: options, settings and exit codes. Knows nothing of how the commands work.
+
+What the commands need is imported only once a command runs with settings that are in order, so
+that ``--help`` and wrong settings are answered at once.
+"""
+# ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
+
+import difflib
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from moderator.settings import Settings
+
+WRONG = 2
+"""Exit code of a run that ended with an error whose owner is named."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+FILE = click.Path(path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+Command = Callable[..., int]
+
+
+class _Group(click.Group):
+    """A group of commands that names the nearest one to a command that it does not know."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.commands, n=1)
+            known = f"did you mean {near[0]}?" if near else f"see `{ctx.command_path} --help`"
+            raise click.UsageError(f"no command {name}; {known}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class _Tuned(click.Command):
+    """A command whose help ends with all settings, read only when it is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from moderator.settings import PREFIX, fields
+
+        super().format_epilog(ctx, formatter)
+        rows = [(name, field.description or "") for _, name, field in fields()]
+        with formatter.section(f"Settings (--set name=value, {PREFIX}NAME or a --config file)"):
+            formatter.write_dl(rows)
+
+
+def _configured(command: Command) -> Command:
+    """Give a command ``--set`` and ``--config``, and hand it the settings that come of them."""
+
+    @click.option(
+        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Set a setting; repeatable."
+    )
+    @click.option("--config", type=FILE, help="TOML file of settings.")
+    @functools.wraps(command)
+    def wrapped(overrides: Sequence[str], config: Path | None, **given: Any) -> int:
+        from moderator import logs
+        from moderator.settings import load_settings
+
+        settings = load_settings(_pairs(overrides), config=config)
+        logs.set_up_command(settings.serving)
+        return command(settings, **given)
+
+    return wrapped
+
+
+def _pairs(overrides: Sequence[str]) -> Mapping[str, str]:
+    from moderator.errors import BadSettings
+
+    for text in overrides:
+        name, equals, _ = text.partition("=")
+        if not name.strip():
+            raise BadSettings(f"--set {text} names no setting; write --set name=value")
+        if not equals:
+            raise BadSettings(f"--set {text} names no value; write --set {text}=value")
+    return {name.strip(): value for name, _, value in (text.partition("=") for text in overrides)}
+
+
+def _consoles() -> "tuple[Console, Console]":
+    """Return the consoles of the standard output and the standard error."""
+    from rich.console import Console
+
+    return Console(), Console(stderr=True)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wished: bool) -> None:
+    if wished:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"moderator {version('moderator')}")
+        except PackageNotFoundError:
+            click.echo("moderator, not installed: run from its source")
+        ctx.exit()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, help="Show the version."
+)
+def cli() -> None:
+    """Find the posts whose images show firearms, and say which.
+
+    \b
+    Examples:
+      moderator demo
+      moderator decide photo.jpg
+      moderator worker --set bootstrap_servers=kafka:9092
+    """
+
+
+@cli.command(cls=_Tuned)
+@_configured
+def worker(settings: "Settings") -> int:
+    """Read posts from Kafka and publish a decision for each.
+
+    Runs until SIGTERM or Ctrl-C, then finishes what it has read, and exits with code 0.
+
+    \b
+    Example:
+      moderator worker --set bootstrap_servers=kafka-1:9092,kafka-2:9092 --set instance=a
+    """
+    from moderator import logs
+
+    logs.set_up(settings.serving)
+    from moderator.worker import run_worker
+
+    return run_worker(settings)
+
+
+@cli.command()
+@click.option("--posts", default=60, show_default=True, help="Posts after which it ends.")
+@click.option("--images", type=FOLDER, help="Folder of photographs to post as well.")
+@_configured
+def demo(settings: "Settings", posts: int, images: Path | None) -> int:
+    """Show a real worker deciding posts, on a Kafka of its own.
+
+    Needs no broker, Java, Docker or GPU. Ends after --posts or with Ctrl-C; exit code 1 unless
+    every post was decided.
+
+    \b
+    Example:
+      moderator demo --posts 100 --images ~/photographs
+    """
+    from moderator.demo.session import run_demo
+
+    return run_demo(posts=posts, images=images, settings=settings, console=_consoles()[0])
+
+
+@cli.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="A decision/1 record a line and image.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the nearest prototypes as well.")
+@_configured
+def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose: bool) -> int:
+    """Decide image files as the worker would, without Kafka.
+
+    A folder stands for the image files in it and below, `-` for a list of files on the standard
+    input. One line an image, in the order given. Exit code 1 where a file could not be opened:
+    its decision is `unreachable`. What opens but is no image is `undecodable`, exit code 0.
+
+    In the records of --json the source's topic is `file`, and its offset counts the images.
+
+    \b
+    Examples:
+      moderator decide photo.jpg
+      find . -name '*.jpg' | moderator decide --json - > decisions.jsonl
+    """
+    from moderator.judge import run_decide
+
+    out, err = _consoles()
+    return run_decide(settings, images, out=out, err=err, as_json=as_json, verbose=verbose)
+
+
+@cli.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=FILE)
+@click.option("--post-id", help="Id of the post; a random one else.")
+@click.option("--author-id", help="Who posts.")
+@click.option("--as", "form", type=click.Choice(["binary", "json"]), help="Form of the record.")
+@click.option("--rate", type=float, help="Most posts per second.")
+@click.option("--together", is_flag=True, help="Make one post of all images.")
+@_configured
+def post(
+    settings: "Settings",
+    images: Sequence[Path],
+    *,
+    post_id: str | None,
+    author_id: str | None,
+    form: Literal["binary", "json"] | None,
+    rate: float | None,
+    together: bool,
+) -> int:
+    """Post image files to the posts topic.
+
+    Prints a line a post: the id that its decision will have, its post id, its files.
+
+    \b
+    Example:
+      moderator post a.jpg b.jpg --together --author-id me --set bootstrap_servers=kafka:9092
+    """
+    from moderator.post import run_post
+
+    out, err = _consoles()
+    return run_post(
+        settings,
+        images,
+        out=out,
+        err=err,
+        post_id=post_id,
+        author_id=author_id,
+        form=form,
+        rate=rate,
+        together=together,
+    )
+
+
+@cli.command()
+@_configured
+def check(settings: "Settings") -> int:
+    """Test all that a worker needs; change nothing.
+
+    That is: brokers, permissions, topics, limits, Redis and the release.
+
+    One line a check: ok, WARN or FAIL, what was found, and how to mend it. Exit code 1 where a
+    check failed.
+
+    \b
+    Example:
+      moderator check --config worker.toml
+    """
+    from moderator.check import run_check
+
+    return run_check(settings, _consoles()[0])
+
+
+@cli.group(cls=_Group)
+def topics() -> None:
+    """Create the topics.
+
+    \b
+    Example:
+      moderator topics create --set replication=1 --set min_insync_replicas=1
+    """
+
+
+@topics.command("create")
+@_configured
+def topics_create(settings: "Settings") -> int:
+    """Create the topics that are not there yet.
+
+    They get the partitions, limits and retention that the settings say.
+
+    \b
+    Example:
+      moderator topics create --set replication=1 --set min_insync_replicas=1
+    """
+    from moderator.topics import create_topics
+
+    create_topics(settings, _consoles()[0])
+    return 0
+
+
+@cli.group(cls=_Group)
+def release() -> None:
+    """List, show and verify releases.
+
+    \b
+    Example:
+      moderator release verify releases/5a3c0d9e17b2f684
+    """
+
+
+@release.command("list")
+@click.argument("folder", required=False, type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_configured
+def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> int:
+    """List the releases in a folder.
+
+    Where no folder is given, that of the release in use.
+
+    \b
+    Example:
+      moderator release list releases
+    """
+    from moderator.releases import run_list
+
+    folder = folder or settings.judging.release.resolve().parent
+    return run_list(folder, _consoles()[0], as_json=as_json)
+
+
+@release.command("show")
+@click.argument("directory", required=False, type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_configured
+def release_show(settings: "Settings", directory: Path | None, as_json: bool) -> int:
+    """Show what a release holds.
+
+    Where no directory is given, the release in use.
+
+    \b
+    Example:
+      moderator release show releases/5a3c0d9e17b2f684
+    """
+    from moderator.releases import run_show
+
+    return run_show(directory or settings.judging.release, _consoles()[0], as_json=as_json)
+
+
+@release.command("verify")
+@click.argument("directory", required=False, type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_configured
+def release_verify(settings: "Settings", directory: Path | None, as_json: bool) -> int:
+    """Check a release: every digest, and the network.
+
+    The network has to give the embeddings on this machine that it gave where it was made.
+    Where no directory is given, the release in use.
+
+    \b
+    Example:
+      moderator release verify releases/5a3c0d9e17b2f684 --set device=cuda
+    """
+    from moderator.releases import run_verify
+
+    directory = directory or settings.judging.release
+    device = settings.pipeline.device
+    return run_verify(directory, device, _consoles()[0], as_json=as_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 not all of it, 2 a named error, 130 Ctrl-C."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from models.errors import ModelError
+    from moderator.errors import ModeratorError
+
+    try:
+        code = cli.main(arguments, prog_name="moderator", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        return _failed(_usage(error))
+    except click.ClickException as error:
+        return _failed(error.format_message())
+    except (ModeratorError, ModelError) as error:
+        return _failed(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+
+
+def _usage(error: click.UsageError) -> str:
+    """Return a usage error's text, with where to read on unless it says what was meant."""
+    text = error.format_message().rstrip(".")
+    text = f"{text[:1].lower()}{text[1:]}"
+    if "?" in text or text.endswith("`") or error.ctx is None:
+        return text
+    return f"{text}; see `{error.ctx.command_path} --help`"
+
+
+def _failed(message: str) -> int:
+    """Say in one line what is wrong."""
+    click.echo(f"moderator: {' '.join(message.split())}", err=True)
+    return WRONG
+
+
+if __name__ == "__main__":
+    main()

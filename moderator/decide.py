@@ -1,0 +1,273 @@
+"""From neighbours and policy to decisions, purely. Knows nothing of Kafka, pixels or clocks."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from models.index import Neighbours
+from models.policy import Policy
+from models.types import Types
+
+Answer = Literal["flag", "pass"]
+Reason = Literal[
+    "match",
+    "lookalike",
+    "no-match",
+    "near-miss",
+    "undecodable",
+    "unreachable",
+    "malformed",
+    "override",
+    "deleted",
+]
+
+UNJUDGED: tuple[Reason, ...] = ("undecodable", "unreachable", "malformed")
+SEVERITY: Mapping[Reason, int] = {
+    "match": 4,
+    "undecodable": 3,
+    "unreachable": 3,
+    "malformed": 3,
+    "near-miss": 2,
+    "lookalike": 1,
+    "override": 1,
+    "no-match": 0,
+    "deleted": 0,
+}
+"""How bad an image is: firearm > unjudgeable > near-miss > pass (design section 3)."""
+
+OVERRIDDEN = SEVERITY["match"]
+"""How bad a picture is that a moderator has said shows a firearm."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeScore:
+    """A firearm type with its calibrated score in 0..1."""
+
+    type: str
+    family: str
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A near prototype; ``similarity`` is the cosine, in -1..1."""
+
+    id: str
+    type: str
+    kind: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a moderator said of one picture for good; an empty type means that it passes."""
+
+    id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What becomes of reasons whose decision is the operator's to choose."""
+
+    undecodable: Answer = "flag"
+    unreachable: Answer = "flag"
+    malformed: Answer = "flag"
+    near_miss: Answer = "pass"
+    max_types: int = 5
+    max_evidence: int = 5
+
+    def of(self, reason: Reason) -> Answer:
+        """Return the decision that goes with a reason."""
+        answers: dict[Reason, Answer] = {
+            "match": "flag",
+            "undecodable": self.undecodable,
+            "unreachable": self.unreachable,
+            "malformed": self.malformed,
+            "near-miss": self.near_miss,
+        }
+        return answers.get(reason, "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDecision:
+    """What is said of one image.
+
+    ``frame`` is the number of the frame that decided, for an image that was judged; ``cause``
+    says in a word or a few why an image could not be judged.
+    """
+
+    decision: Answer
+    reason: Reason
+    types: tuple[TypeScore, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    frame: int | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostDecision:
+    """What is said of a post: what is said of its worst image, and the types seen in all.
+
+    ``worst`` is that image's place among the post's, None for a post without images.
+    """
+
+    decision: Answer
+    reason: Reason
+    types: tuple[TypeScore, ...] = ()
+    cause: str | None = None
+    worst: int | None = None
+
+
+def score(excess: float, policy: Policy) -> float:
+    """Return the calibrated score in 0..1 of a similarity less its type's threshold."""
+    exponent = policy.score_slope * excess + policy.score_offset
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, exponent))))
+
+
+def decide_frame(
+    neighbours: Neighbours, policy: Policy, types: Types, actions: Actions
+) -> ImageDecision:
+    """Decide one frame from its nearest prototypes.
+
+    A frame is a ``match`` where the best similarity of some type reaches the type's threshold, a
+    ``near-miss`` where one reaches the band below its threshold, else ``no-match``. Where it
+    would be one of the first two, it is a ``lookalike`` if a look-alike prototype is nearer than
+    the nearest firearm by more than the policy's margin. The types are those that reach their
+    bands, the surest first.
+    """
+    best = _best(neighbours, "firearm")
+    excess = {name: value - policy.threshold_of(name) for name, value in best.items()}
+    reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
+    lookalike = max(_best(neighbours, "lookalike").values(), default=-math.inf)
+    reason: Reason
+    if not reached:
+        reason = "no-match"
+    elif lookalike > max(best.values()) + policy.lookalike_margin:
+        reason = "lookalike"
+    else:
+        reason = "match" if max(reached.values()) >= 0 else "near-miss"
+    return ImageDecision(
+        decision=actions.of(reason),
+        reason=reason,
+        types=_types(reached, policy, types)[: actions.max_types],
+        evidence=_evidence(neighbours, actions.max_evidence),
+    )
+
+
+def decide_image(
+    frames: Sequence[Neighbours],
+    policy: Policy,
+    types: Types,
+    actions: Actions,
+    override: Override | None = None,
+) -> ImageDecision:
+    """Decide an image from the neighbours of its frames: as bad as its worst frame.
+
+    Args:
+        frames: Nearest prototypes of each judged frame; at least one.
+        policy: Thresholds of the release.
+        types: Families and names of types.
+        actions: The operator's choices.
+        override: What a moderator said of this very picture; it wins over everything.
+
+    Raises:
+        ValueError: There are no frames.
+    """
+    if not frames:
+        raise ValueError("an image without frames cannot be decided")
+    decided = [
+        replace(decide_frame(neighbours, policy, types, actions), frame=number)
+        for number, neighbours in enumerate(frames)
+    ]
+    worst = max(decided, key=_badness)
+    return worst if override is None else _overridden(worst, override, types, actions)
+
+
+def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:
+    """Decide an image that could not be judged."""
+    return ImageDecision(actions.of(reason), reason, cause=cause)
+
+
+def decide_post(images: Sequence[ImageDecision], max_types: int) -> PostDecision:
+    """Join the decisions of a post's images: as bad as its worst.
+
+    Raises:
+        ValueError: There are no images.
+    """
+    if not images:
+        raise ValueError("a post without images is malformed, not decided by its images")
+    worst = max(range(len(images)), key=lambda place: (_badness(images[place]), -place))
+    found = images[worst]
+    # The types of a flagged post are those it is flagged for, not those of its near misses.
+    telling = [image for image in images if image.decision == found.decision]
+    types = _merged([item for image in telling for item in image.types])
+    return PostDecision(found.decision, found.reason, types[:max_types], found.cause, worst)
+
+
+def _merged(types: Iterable[TypeScore]) -> tuple[TypeScore, ...]:
+    """Return each type once with its best score, best first; the order stays where scores tie."""
+    best: dict[str, TypeScore] = {}
+    for item in types:
+        if item.type not in best or item.score > best[item.type].score:
+            best[item.type] = item
+    return tuple(sorted(best.values(), key=lambda item: -item.score))
+
+
+def _badness(image: ImageDecision) -> tuple[bool, int, float]:
+    """Return what orders images: a flag before anything, then the reason, then the score."""
+    flagged = image.decision == "flag"
+    severity = OVERRIDDEN if flagged and image.reason == "override" else SEVERITY[image.reason]
+    return flagged, severity, image.types[0].score if image.types else 0.0
+
+
+def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:
+    """Return the best similarity of each type among the neighbours of a kind."""
+    best: dict[str, float] = {}
+    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities, strict=True)
+    for name, its_kind, similarity in rows:
+        if its_kind == kind:
+            best[name] = max(best.get(name, -1.0), float(similarity))
+    return best
+
+
+def _types(reached: Mapping[str, float], policy: Policy, types: Types) -> tuple[TypeScore, ...]:
+    # Sorted before rounding: far above their thresholds, scores are all alike.
+    ordered = sorted(reached, key=lambda name: (-reached[name], name))
+    return tuple(
+        TypeScore(
+            name,
+            types.family(name),
+            types.display_name(name),
+            round(score(reached[name], policy), 4),
+        )
+        for name in ordered
+    )
+
+
+def _evidence(neighbours: Neighbours, most: int) -> tuple[Evidence, ...]:
+    rows = zip(
+        neighbours.ids[:most],
+        neighbours.types[:most],
+        neighbours.kinds[:most],
+        neighbours.similarities[:most].tolist(),
+        strict=True,
+    )
+    return tuple(
+        Evidence(name, its_type, kind, round(similarity, 5))
+        for name, its_type, kind, similarity in rows
+    )
+
+
+def _overridden(
+    image: ImageDecision, override: Override, types: Types, actions: Actions
+) -> ImageDecision:
+    said = Evidence(override.id, override.type, "override", 1.0)
+    evidence = (said, *image.evidence)[: actions.max_evidence]
+    image = replace(image, decision="pass", reason="override", types=(), evidence=evidence)
+    if not override.type:
+        return image
+    family, name = types.family(override.type), types.display_name(override.type)
+    return replace(image, decision="flag", types=(TypeScore(override.type, family, name, 1.0),))

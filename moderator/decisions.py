@@ -1,0 +1,241 @@
+"""Decisions as JSON records: the topic's ``decision/1`` and what goes with it to other topics.
+
+Pure: from decided posts to keys, values and headers. Knows nothing of producers.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderator.decide import UNJUDGED, Evidence, ImageDecision, PostDecision, TypeScore
+from moderator.records import Headers, Post, Record, utc
+
+SCHEMA = "decision/1"
+FLAGGED_SCHEMA = "flagged/1"
+
+MAX_MESSAGE = 2048
+"""Longest text, in characters, of what a dead letter says was wrong."""
+
+KEPT_HEADERS = 32
+KEPT_BYTES = 512
+"""What a dead letter keeps where its body would not fit: so many headers, each of so many bytes at
+most, and a key of so many. It then fits whatever the record held."""
+
+OMITTED_BODY = "moderator.body"
+OMITTED_KEY = "moderator.key"
+"""Headers of a dead letter that say what was left out of it."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DecidedImage:
+    """One image of a decided post.
+
+    ``width`` and ``height`` are of the upright image in pixels, None where it was not decoded;
+    ``embedding`` is float16[D] of the frame that decided.
+    """
+
+    image_id: str
+    decision: ImageDecision
+    digest: str | None = None
+    width: int | None = None
+    height: int | None = None
+    cached: bool = False
+    embedding: NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What judged: ids of release, network and policy, and the overlay's version."""
+
+    release: str
+    network: str
+    policy: str
+    overlay: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decided:
+    """A post with its decision, ready to be published.
+
+    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage.
+    """
+
+    post: Post
+    decision: PostDecision
+    images: tuple[DecidedImage, ...]
+    provenance: Provenance
+    decided_at: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to publish; ``role`` is ``decisions``, ``flagged`` or ``dead_letter``."""
+
+    role: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+def to_json(decided: Decided) -> dict[str, Any]:
+    """Return the ``decision/1`` record of a decided post."""
+    post, decision = decided.post, decided.decision
+    record = post.record
+    return {
+        "schema": SCHEMA,
+        "decision_id": post.decision_id,
+        "post_id": post.post_id,
+        "author_id": post.author_id,
+        "created_at": post.created_at,
+        "decision": decision.decision,
+        "reason": decision.reason,
+        "cause": decision.cause,
+        "types": [_type(item) for item in decision.types],
+        "images": [_image(image) for image in decided.images],
+        "release": decided.provenance.release,
+        "network": decided.provenance.network,
+        "overlay": decided.provenance.overlay,
+        "policy": decided.provenance.policy,
+        "cached": bool(decided.images) and all(image.cached for image in decided.images),
+        "source": {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+        },
+        "decided_at": utc(decided.decided_at),
+        "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
+    }
+
+
+def _type(item: TypeScore) -> dict[str, Any]:
+    return {"type": item.type, "family": item.family, "name": item.name, "score": item.score}
+
+
+def _prototype(item: Evidence) -> dict[str, Any]:
+    return {"id": item.id, "type": item.type, "kind": item.kind, "similarity": item.similarity}
+
+
+def _image(image: DecidedImage) -> dict[str, Any]:
+    region = None
+    if image.decision.frame is not None and image.width and image.height:
+        region = {"x": 0, "y": 0, "width": image.width, "height": image.height}
+    return {
+        "image_id": image.image_id,
+        "decision": image.decision.decision,
+        "reason": image.decision.reason,
+        "cause": image.decision.cause,
+        "types": [_type(item) for item in image.decision.types],
+        "prototypes": [_prototype(item) for item in image.decision.evidence],
+        "region": region,
+        "frame": image.decision.frame,
+        "width": image.width,
+        "height": image.height,
+        "digest": image.digest,
+        "cached": image.cached,
+        "evidence": None,
+    }
+
+
+def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
+    """Return the records that a decided post is published as.
+
+    Always its decision; the flagged record where it is flagged; the dead letter where it could
+    not be judged, whatever its decision.
+
+    Args:
+        decided: The post with its decision.
+        room: Bytes a dead letter's key, value and headers may have together; one that would not
+            fit goes without its body.
+    """
+    body = to_json(decided)
+    key = decided.post.post_id.encode(errors="backslashreplace")
+    records = [Outgoing("decisions", key, _dumps(body))]
+    if decided.decision.decision == "flag":
+        records.append(Outgoing("flagged", key, _dumps(_flagged(body, decided.images))))
+    faults = dead_letter_faults(decided)
+    if faults:
+        records.append(dead_letter(decided.post.record, faults, room=room))
+    return records
+
+
+def _flagged(body: Mapping[str, Any], images: Sequence[DecidedImage]) -> dict[str, Any]:
+    """Add the matching region's embedding to each image (base64 of little-endian float16)."""
+    embedded = [
+        {**entry, "embedding": _encoded(image.embedding)}
+        for entry, image in zip(body["images"], images, strict=True)
+    ]
+    return {**body, "schema": FLAGGED_SCHEMA, "images": embedded}
+
+
+def _encoded(embedding: NDArray[np.float16] | None) -> str | None:
+    if embedding is None:
+        return None
+    return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
+
+
+def dead_letter_faults(decided: Decided) -> list[tuple[str, str]]:
+    """Return (reason, cause) of everything about a post that could not be judged."""
+    if decided.post.fault is not None:
+        return [("malformed", decided.post.fault)]
+    return [
+        (image.decision.reason, image.decision.cause or "")
+        for image in decided.images
+        if image.decision.reason in UNJUDGED
+    ]
+
+
+def dead_letter(record: Record, faults: Sequence[tuple[str, str]], *, room: int) -> Outgoing:
+    """Return a record as it came, with Kafka Connect's provenance headers.
+
+    The headers are those of Kafka Connect's dead letter queue (KIP-298), so that its tools read
+    them. Where the whole would not fit, the value is left out, and the key and headers that are
+    not small; ``moderator.body`` and ``moderator.key`` then say so.
+    """
+    ours = _provenance(record, faults)
+    known = {*(name for name, _ in ours), OMITTED_BODY, OMITTED_KEY}
+    theirs = tuple((name, value) for name, value in record.headers if name not in known)
+    key = record.key
+    if record.size + len(key or b"") + _size(theirs + ours) <= room:
+        # Never null: a dead letter without a value would read as a deletion when replayed.
+        return Outgoing("dead_letter", key, record.value or b"", theirs + ours)
+    omitted = [(OMITTED_BODY, f"omitted: {record.size} bytes".encode())]
+    if key is not None and len(key) > KEPT_BYTES:
+        omitted.append((OMITTED_KEY, f"omitted: {len(key)} bytes".encode()))
+        key = None
+    small = [header for header in theirs if _size([header]) <= KEPT_BYTES][:KEPT_HEADERS]
+    return Outgoing("dead_letter", key, b"", (*small, *ours, *omitted))
+
+
+def _provenance(record: Record, faults: Sequence[tuple[str, str]]) -> Headers:
+    reason = faults[0][0]
+    texts = {
+        "__connect.errors.topic": record.topic,
+        "__connect.errors.partition": str(record.partition),
+        "__connect.errors.offset": str(record.offset),
+        "__connect.errors.connector.name": "moderator",
+        "__connect.errors.stage": "VALUE_CONVERTER" if reason == "malformed" else "TRANSFORMATION",
+        "__connect.errors.class.name": "moderator",
+        "__connect.errors.exception.class.name": reason,
+        "__connect.errors.exception.message": "; ".join(": ".join(fault) for fault in faults),
+        "moderator.timestamp": str(record.timestamp),
+    }
+    return tuple(
+        (name, text[:MAX_MESSAGE].encode(errors="backslashreplace")) for name, text in texts.items()
+    )
+
+
+def _size(headers: Iterable[tuple[str, bytes]]) -> int:
+    """Return the bytes of headers at most; each takes up to ten for its two lengths."""
+    return sum(len(name.encode()) + len(value) + 10 for name, value in headers)
+
+
+def _dumps(body: Mapping[str, Any]) -> bytes:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A surrogate without its other half becomes JSON's own escape for it.
+    return text.encode(errors="backslashreplace")

@@ -1,0 +1,133 @@
+"""The network behind a seam: submit frames that lie in shared memory, take embeddings later.
+
+Knows nothing of posts, decisions or Kafka.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.network import RetrievalNetwork
+from moderator.slots import SlotArena
+
+Embeddings = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a decoded frame lies: slot, number within it, and its size in pixels."""
+
+    slot: int
+    index: int
+    height: int
+    width: int
+
+
+class Embedder(Protocol):
+    """The network as the pipeline sees it, in this process or another (design section 4)."""
+
+    def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
+        """Begin to embed frames; their slots must stay as they are until the result is there.
+
+        Returns:
+            A future of float32[len(frames), D], L2-normalised, in the order of the frames. It
+            raises ``Unavailable`` where the network cannot be had any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop; futures not done yet are cancelled."""
+        ...
+
+
+class InProcessEmbedder:
+    """The network in this process.
+
+    On a CPU, chunks of a batch run side by side, each on one thread: without the barriers of
+    threads that share one operation, several chunks use cores better that other processes use
+    too. On a GPU, each shape of a batch is one forward pass.
+
+    Args:
+        network: In evaluation mode, on its device.
+        arena: Where the frames lie.
+        threads: Chunks that run at once on a CPU.
+        chunk: Most images of one forward pass; it bounds the memory of activations.
+    """
+
+    def __init__(
+        self, network: RetrievalNetwork, arena: SlotArena, *, threads: int, chunk: int
+    ) -> None:
+        self._network = network
+        self._arena = arena
+        self._chunk = chunk
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+
+    def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
+        """See ``Embedder.submit``."""
+        result: Future[Embeddings] = Future()
+        chunks = _chunks(frames, self._chunk)
+        gathered = _Gathered(result, len(frames), len(chunks))
+        for rows in chunks:
+            task = self._threads.submit(self._embed, [frames[row] for row in rows])
+            task.add_done_callback(partial(gathered.add, rows))
+        return result
+
+    def _embed(self, frames: Sequence[Frame]) -> Embeddings:
+        pixels = np.stack([self._arena.frame(f.slot, f.index, f.height, f.width) for f in frames])
+        return self._network.embed(pixels)
+
+    def close(self) -> None:
+        """See ``Embedder.close``."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunks(frames: Sequence[Frame], most: int) -> list[list[int]]:
+    """Return the rows of each forward pass: of one shape, about equally many, at most ``most``."""
+    shapes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, frame in enumerate(frames):
+        shapes[frame.height, frame.width].append(row)
+    chunks: list[list[int]] = []
+    for rows in shapes.values():
+        parts = -(-len(rows) // most)
+        chunks.extend(rows[part::parts] for part in range(parts))
+    return chunks
+
+
+class _Gathered:
+    """Chunks' embeddings put back into the order of the frames."""
+
+    def __init__(self, result: Future[Embeddings], rows: int, chunks: int) -> None:
+        self._result = result
+        self._rows = rows
+        self._left = chunks
+        self._embeddings: Embeddings | None = None
+        self._lock = threading.Lock()
+        if chunks == 0:
+            result.set_result(np.zeros((0, 0), np.float32))
+
+    def add(self, rows: Sequence[int], done: Future[Embeddings]) -> None:
+        """Take the embeddings of some rows; the last one completes the result."""
+        with self._lock:
+            if self._result.done():
+                return
+            if done.cancelled():
+                self._result.cancel()
+                return
+            error = done.exception()
+            if error is not None:
+                self._result.set_exception(error)
+                return
+            part = done.result()
+            if self._embeddings is None:
+                self._embeddings = np.empty((self._rows, part.shape[1]), np.float32)
+            self._embeddings[list(rows)] = part
+            self._left -= 1
+            if self._left == 0:
+                self._result.set_result(self._embeddings)

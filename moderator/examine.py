@@ -1,0 +1,331 @@
+"""Take posts from their images to decisions: fetch, cache, decode, embed, match, decide.
+
+Each step is a method of ``Examiner`` that the worker runs on a thread of its own, so that the
+steps of successive batches overlap, and that ``moderator decide`` runs one after the other.
+Knows nothing of Kafka.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Histogram
+
+from models.index import Neighbours
+from models.policy import Policy
+from moderator.cache import Cached, EmbeddingCache
+from moderator.decide import (
+    Actions,
+    ImageDecision,
+    PostDecision,
+    Reason,
+    decide_image,
+    decide_post,
+    unjudged,
+)
+from moderator.decisions import Decided, DecidedImage, Provenance
+from moderator.decode import Undecodable
+from moderator.decoders import Decoded, DecodePool
+from moderator.embedder import Embedder, Embeddings, Frame
+from moderator.fetch import Unreachable
+from moderator.match import Matcher, Served
+from moderator.records import Post, PostImage, digest
+
+STAGE_SECONDS = Histogram(
+    "moderator_stage_seconds",
+    "Seconds that a batch spends in a stage.",
+    ["stage"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+BATCH_IMAGES = Histogram(
+    "moderator_batch_images",
+    "Images of a batch.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+)
+DECODE_FAILURES = Counter(
+    "moderator_decode_failures_total", "Images that could not be decoded, by cause.", ["cause"]
+)
+FETCH_FAILURES = Counter(
+    "moderator_fetch_failures_total", "Images that could not be fetched, by cause.", ["cause"]
+)
+IMAGES = Counter("moderator_images_total", "Images examined, by where from.", ["origin"])
+
+
+class ImageFetcher(Protocol):
+    """The part of a fetcher that examining uses."""
+
+    def fetch(self, url: str) -> Future[bytes]:
+        """Begin to fetch; the future raises ``Unreachable``."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Picture:
+    """An image on its way; what is the same picture within a batch shares ``seen``."""
+
+    image: PostImage
+    data: bytes | None = None
+    fetching: Future[bytes] | None = None
+    fault: tuple[Reason, str] | None = None
+    seen: "Seen | None" = None
+
+
+@dataclass(eq=False, slots=True)
+class Seen:
+    """One distinct picture of a batch; ``rows`` are its frames' places in the forward pass."""
+
+    digest: str
+    decoding: Future[Decoded] | None = None
+    fault: tuple[Reason, str] | None = None
+    width: int = 0
+    height: int = 0
+    cached: bool = False
+    rows: slice = field(default_factory=lambda: slice(0, 0))
+    embeddings: NDArray[np.float16] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Posts on their way together; ``opened`` is a monotonic time in seconds."""
+
+    posts: Sequence[Post]
+    pictures: Sequence[Sequence[Picture]]
+    opened: float
+    seen: dict[str, Seen] = field(default_factory=dict)
+    embedding: Future[Embeddings] | None = None
+    slots: list[int] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def each(self) -> Iterator[Picture]:
+        """Yield every picture of every post."""
+        for pictures in self.pictures:
+            yield from pictures
+
+
+class Examiner:
+    """Takes batches of posts to decisions, a step at a time, in the order of the steps.
+
+    The steps of one batch must be called one after the other; those of different batches may
+    overlap, each step seeing the batches in one order.
+
+    Args:
+        fetcher: Fetches images by reference.
+        cache: Embeddings of pictures seen before, of this network.
+        pool: Decodes images into slots of shared memory.
+        embedder: The network.
+        matcher: The prototypes served.
+        policy: Thresholds of the release.
+        provenance: Ids of release, network and policy.
+        actions: The operator's choices.
+    """
+
+    def __init__(
+        self,
+        *,
+        fetcher: ImageFetcher,
+        cache: EmbeddingCache,
+        pool: DecodePool,
+        embedder: Embedder,
+        matcher: Matcher,
+        policy: Policy,
+        provenance: Provenance,
+        actions: Actions,
+    ) -> None:
+        self._fetcher = fetcher
+        self._cache = cache
+        self._pool = pool
+        self._embedder = embedder
+        self._matcher = matcher
+        self._policy = policy
+        self._provenance = provenance
+        self._actions = actions
+
+    def open(self, posts: Sequence[Post]) -> Batch:
+        """Begin a batch: fetching of images by reference starts, nothing is waited for."""
+        pictures = [[self._picture(image) for image in post.images] for post in posts]
+        batch = Batch(posts, pictures, time.monotonic())
+        BATCH_IMAGES.observe(sum(map(len, pictures)))
+        return batch
+
+    def prepare(self, batch: Batch) -> None:
+        """Wait for what is fetched, look up the cache, and start to decode the rest."""
+        with _stage(batch, "fetch"):
+            for picture in batch.each():
+                _take_fetched(picture)
+        with _stage(batch, "cache"):
+            for picture in batch.each():
+                if picture.data is not None:
+                    name = digest(picture.data)
+                    picture.seen = batch.seen.setdefault(name, Seen(name))
+            self._take_cached(batch)
+        # Decoding is started for whole batches in their order: a later batch that held the last
+        # slots while an earlier one still waited for some would stop both for ever.
+        for picture in batch.each():
+            seen = picture.seen
+            if picture.data is None or seen is None:
+                continue
+            if seen.decoding is None and seen.embeddings is None:
+                seen.decoding = self._pool.submit(picture.data)
+            picture.data = None
+
+    def embed(self, batch: Batch) -> None:
+        """Wait until everything is decoded and hand the frames to the network."""
+        frames: list[Frame] = []
+        with _stage(batch, "decode"):
+            for seen in batch.seen.values():
+                if seen.decoding is not None:
+                    self._take_decoded(seen, seen.decoding, frames, batch.slots)
+        batch.embedding = self._embedder.submit(frames) if frames else None
+        if batch.embedding is not None:
+            batch.embedding.add_done_callback(lambda _: self._release(batch))
+
+    def judge(self, batch: Batch) -> list[Decided]:
+        """Wait for the embeddings, remember them, match them and decide every post.
+
+        Raises:
+            Unavailable: The network cannot be had any more.
+        """
+        with _stage(batch, "embed"):
+            self._take_embedded(batch)
+        with _stage(batch, "match"):
+            served = self._matcher.served
+            neighbours = self._query(served, batch)
+        now = time.time() * 1000
+        provenance = Provenance(
+            self._provenance.release,
+            self._provenance.network,
+            self._provenance.policy,
+            served.overlay,
+        )
+        seconds = {**batch.seconds, "total": time.monotonic() - batch.opened}
+        decided = []
+        for post, pictures in zip(batch.posts, batch.pictures, strict=True):
+            images = tuple(self._image(picture, served, neighbours) for picture in pictures)
+            decision = self._post(post, [image.decision for image in images])
+            decided.append(Decided(post, decision, images, provenance, now, seconds))
+        return decided
+
+    def drop(self, batch: Batch) -> None:
+        """Give back what a batch holds that will not be judged; any step may have been reached."""
+        for picture in batch.each():
+            if picture.fetching is not None:
+                picture.fetching.cancel()
+        for seen in batch.seen.values():
+            if batch.embedding is None and seen.decoding is not None:
+                seen.decoding.add_done_callback(self._release_decoded)
+
+    def _picture(self, image: PostImage) -> Picture:
+        if image.fault is not None:
+            return Picture(image, fault=("malformed", image.fault))
+        if image.url is not None:
+            IMAGES.labels("reference").inc()
+            return Picture(image, fetching=self._fetcher.fetch(image.url))
+        IMAGES.labels("inline").inc()
+        return Picture(image, data=image.data)
+
+    def _take_cached(self, batch: Batch) -> None:
+        if not batch.seen:
+            return
+        for name, cached in self._cache.get_many(list(batch.seen)).items():
+            seen = batch.seen[name]
+            seen.cached, seen.embeddings = True, cached.embeddings
+            seen.width, seen.height = cached.width, cached.height
+
+    def _take_decoded(
+        self, seen: Seen, decoding: Future[Decoded], frames: list[Frame], slots: list[int]
+    ) -> None:
+        try:
+            decoded = decoding.result()
+        except Undecodable as error:
+            DECODE_FAILURES.labels(error.cause).inc()
+            seen.fault = ("undecodable", error.cause)
+            return
+        seen.width, seen.height = decoded.width, decoded.height
+        seen.rows = slice(len(frames), len(frames) + len(decoded.frames))
+        slots.append(decoded.slot)
+        for number, (height, width) in enumerate(decoded.frames):
+            frames.append(Frame(decoded.slot, number, height, width))
+
+    def _release(self, batch: Batch) -> None:
+        for slot in batch.slots:
+            self._pool.release(slot)
+
+    def _release_decoded(self, decoding: Future[Decoded]) -> None:
+        if not decoding.cancelled() and decoding.exception() is None:
+            self._pool.release(decoding.result().slot)
+
+    def _take_embedded(self, batch: Batch) -> None:
+        if batch.embedding is None:
+            return
+        # Rounded as the cache rounds: a picture is judged alike whether it was cached or not.
+        embeddings = batch.embedding.result().astype(np.float16)
+        fresh = {}
+        for seen in batch.seen.values():
+            if seen.rows.stop > seen.rows.start:
+                seen.embeddings = embeddings[seen.rows]
+                fresh[seen.digest] = Cached(seen.embeddings, seen.width, seen.height)
+        self._cache.put_many(fresh)
+
+    def _query(self, served: Served, batch: Batch) -> Mapping[str, list[Neighbours]]:
+        embedded = [seen for seen in batch.seen.values() if seen.embeddings is not None]
+        if not embedded:
+            return {}
+        rows = np.concatenate([s.embeddings for s in embedded if s.embeddings is not None])
+        found = iter(served.index.query(rows.astype(np.float32), self._policy.neighbours))
+        return {
+            seen.digest: [next(found) for _ in seen.embeddings]
+            for seen in embedded
+            if seen.embeddings is not None
+        }
+
+    def _image(
+        self, picture: Picture, served: Served, neighbours: Mapping[str, list[Neighbours]]
+    ) -> DecidedImage:
+        image_id, seen = picture.image.image_id, picture.seen
+        fault = picture.fault or (seen.fault if seen else None)
+        if fault is not None or seen is None or seen.embeddings is None:
+            reason, cause = fault or ("undecodable", "corrupt")
+            decision = unjudged(reason, cause, self._actions)
+            return DecidedImage(image_id, decision, seen.digest if seen else None)
+        override = served.overrides.get(seen.digest)
+        frames = neighbours[seen.digest]
+        decision = decide_image(frames, self._policy, served.types, self._actions, override)
+        return DecidedImage(
+            image_id,
+            decision,
+            digest=seen.digest,
+            width=seen.width,
+            height=seen.height,
+            cached=seen.cached,
+            embedding=seen.embeddings[decision.frame or 0],
+        )
+
+    def _post(self, post: Post, images: Sequence[ImageDecision]) -> PostDecision:
+        if post.deleted:
+            return PostDecision("pass", "deleted")
+        if post.fault is not None:
+            return PostDecision(self._actions.malformed, "malformed", cause=post.fault)
+        return decide_post(images, self._actions.max_types)
+
+
+def _take_fetched(picture: Picture) -> None:
+    if picture.fetching is None:
+        return
+    try:
+        picture.data = picture.fetching.result()
+    except Unreachable as error:
+        FETCH_FAILURES.labels(error.cause).inc()
+        picture.fault = ("unreachable", error.cause)
+
+
+@contextmanager
+def _stage(batch: Batch, name: str) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    batch.seconds[name] = time.monotonic() - begin
+    STAGE_SECONDS.labels(name).observe(batch.seconds[name])

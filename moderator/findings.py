@@ -1,0 +1,254 @@
+"""Judge what brokers say of themselves against the settings, purely: facts in, findings out.
+
+Asks nothing itself; ``moderator.survey`` gathers the facts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from moderator.clients import DEAD_LETTER_ROOM, transactional_id
+from moderator.settings import Settings
+
+Level = Literal["ok", "WARN", "FAIL"]
+
+IMAGE_BYTES = 6000
+"""Bytes that a decision says of an image at most, without types, evidence and embedding."""
+
+ENTRY_BYTES = 300
+"""Bytes of a type, or of a near prototype, in a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: how it went, of what, what was found, and how to mend it unless it is ok."""
+
+    level: Level
+    what: str
+    found: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """A topic as the brokers describe it.
+
+    ``replicas`` and ``insync`` are of the partition with the fewest, ``leaderless`` counts
+    partitions without a leader; ``operations`` are what this user may do, such as ``WRITE``;
+    ``configs`` is None where they may not be read.
+    """
+
+    name: str
+    partitions: int
+    leaderless: int
+    replicas: int
+    insync: int
+    operations: frozenset[str]
+    configs: Mapping[str, str] | None
+
+    def number(self, name: str) -> int | None:
+        """Return a number of the topic's configuration, None where it is not known."""
+        return _number(self.configs, name)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFacts:
+    """The brokers as they describe themselves to this user.
+
+    ``topics`` are by role, None where a topic is not there or not shown; ``configs`` are of one
+    broker, None where they may not be read; ``operations`` are what this user may do with the
+    cluster; ``group`` and ``transactions`` are whether the group may be joined and the
+    transactional id be used.
+    """
+
+    brokers: int
+    version: tuple[int, ...]
+    authorizer: bool
+    operations: frozenset[str]
+    topics: Mapping[str, TopicFacts | None]
+    configs: Mapping[str, str] | None
+    group: bool
+    transactions: bool
+
+
+def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator[Finding]:
+    """Yield what is to be said of the brokers.
+
+    Args:
+        facts: What they say of themselves.
+        settings: What a worker expects of them.
+        dimension: Of the release's embeddings; flagged records hold one an image.
+    """
+    servers = settings.kafka.bootstrap_servers
+    user = settings.kafka.sasl_username
+    identity = f"as {user}" if user else "without a user"
+    version = ".".join(map(str, facts.version))
+    known = f"{facts.brokers} broker{'s' * (facts.brokers != 1)}, Kafka {version} or later"
+    yield Finding("ok", "brokers", f"{servers} answers {identity}: {known}")
+    for role, name in topic_names(settings).items():
+        topic = facts.topics[role]
+        if topic is None:
+            yield Finding(
+                "FAIL",
+                f"topic {name}",
+                "not there, or not shown to this user",
+                f"run `moderator topics create`, or {_grant(settings, 'Describe', name)}",
+            )
+        else:
+            yield _availability(topic, role)
+            yield from _size(topic, role, settings, dimension)
+    yield from _permissions(facts, settings)
+    yield from _timeouts(facts, settings)
+
+
+def topic_names(settings: Settings) -> dict[str, str]:
+    """Return the names of the topics that a worker uses, by role."""
+    topics = settings.topics
+    named = {
+        "posts": topics.posts_topic,
+        "decisions": topics.decisions_topic,
+        "flagged": topics.flagged_topic,
+        "dead letter": topics.dead_letter_topic,
+        "prototypes": topics.prototypes_topic,
+    }
+    return {role: name for role, name in named.items() if name}
+
+
+def largest_decision(settings: Settings, dimension: int) -> int:
+    """Return the bytes that a record of a decision may have."""
+    judging = settings.judging
+    entries = ENTRY_BYTES * (judging.max_types + judging.max_evidence)
+    image = IMAGE_BYTES + entries + dimension * 8 // 3
+    return IMAGE_BYTES + settings.limits.max_images_per_post * image
+
+
+def _availability(topic: TopicFacts, role: str) -> Finding:
+    """Say whether a topic can be read and written, now and with a broker down."""
+    what = f"topic {topic.name}"
+    found = f"{topic.partitions} partitions, {topic.insync} of {topic.replicas} replicas in sync"
+    return next(_shortcomings(topic, role, what, found), Finding("ok", what, found))
+
+
+def _shortcomings(topic: TopicFacts, role: str, what: str, found: str) -> Iterator[Finding]:
+    """Yield what is wrong with a topic, the worst first."""
+    least = topic.number("min.insync.replicas") or 1
+    policy = (topic.configs or {}).get("cleanup.policy")
+    if topic.leaderless:
+        wrong = f"{topic.leaderless} of {topic.partitions} partitions have no leader"
+        yield Finding("FAIL", what, wrong, "start the brokers that hold them")
+    if topic.insync < least and role != "prototypes":
+        wrong = f"{found}, but min.insync.replicas is {least}: nothing can be written"
+        yield Finding("FAIL", what, wrong, "start the missing brokers, or lower it")
+    if role == "prototypes" and topic.partitions != 1:
+        wrong = f"{topic.partitions} partitions, but changes need one order"
+        yield Finding("WARN", what, wrong, "make it anew with one partition")
+    if role == "prototypes" and policy is not None and "compact" not in policy:
+        wrong = "not compacted: prototypes are lost after its retention"
+        yield Finding("WARN", what, wrong, "set cleanup.policy=compact")
+    if topic.insync < topic.replicas:
+        yield Finding("WARN", what, found, "start the missing brokers")
+    if topic.replicas == 1:
+        wrong = f"{topic.partitions} partitions, one copy of each"
+        yield Finding("WARN", what, wrong, "keep three replicas, outside of development")
+    elif least == topic.replicas:
+        wrong = f"{found}; one broker down stops all writing"
+        yield Finding("WARN", what, wrong, f"set min.insync.replicas={least - 1}")
+
+
+def _size(topic: TopicFacts, role: str, settings: Settings, dimension: int) -> Iterator[Finding]:
+    """Compare the largest record that a topic takes with what has to fit."""
+    if role == "prototypes":
+        return
+    most = settings.limits.max_post_bytes
+    needed = {"posts": most, "dead letter": most + DEAD_LETTER_ROOM}.get(
+        role, largest_decision(settings, dimension)
+    )
+    what, limit = f"size limit of {topic.name}", topic.number("max.message.bytes")
+    if limit is None:
+        yield Finding("WARN", what, "not shown to this user",
+                      _grant(settings, "DescribeConfigs", topic.name))  # fmt: skip
+    elif limit >= needed:
+        yield Finding("ok", what, f"{limit} bytes, {needed} needed")
+    elif role == "posts":
+        yield Finding("WARN", what, f"{limit} bytes, less than max_post_bytes ({most})",
+                      f"set max.message.bytes={needed}, or lower max_post_bytes")  # fmt: skip
+    else:
+        yield Finding("FAIL", what, f"{limit} bytes, but {needed} are needed",
+                      f"set max.message.bytes={needed}")  # fmt: skip
+
+
+def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
+    if not facts.authorizer:
+        yield Finding("ok", "permissions", "the brokers have no authorizer: all is permitted")
+        return
+    for role, topic in facts.topics.items():
+        if topic is None:
+            continue
+        operation = "Read" if role in {"posts", "prototypes"} else "Write"
+        allowed = operation.upper() in topic.operations
+        grant = _grant(settings, operation, topic.name)
+        yield _permission(f"{operation.lower()} {topic.name}", allowed, grant)
+    kafka = settings.kafka
+    grant = _granting(settings, f"--operation Read --group {kafka.group}")
+    yield _permission(f"join group {kafka.group}", facts.group, grant)
+    if kafka.delivery == "exactly-once":
+        name = transactional_id(kafka)
+        grant = _granting(
+            settings, f"--operation Describe --operation Write --transactional-id {name}"
+        )
+        yield _permission(f"transactions as {name}", facts.transactions, grant)
+    else:
+        grant = _granting(settings, "--operation IdempotentWrite --cluster")
+        yield _permission("idempotent writes", _may_write_idempotently(facts), grant)
+
+
+def _may_write_idempotently(facts: BrokerFacts) -> bool:
+    """Return whether writes may be numbered; since Kafka 2.8, permission to write suffices."""
+    written = any("WRITE" in topic.operations for topic in facts.topics.values() if topic)
+    return "IDEMPOTENT_WRITE" in facts.operations or (facts.version >= (2, 8) and written)
+
+
+def _permission(what: str, allowed: bool, grant: str) -> Finding:
+    return Finding("ok", what, "permitted") if allowed else Finding("FAIL", what, "denied", grant)
+
+
+def _timeouts(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
+    """Compare the settings' time-outs with the bounds that the brokers set."""
+    kafka = settings.kafka
+    bounds = [
+        ("session_timeout", kafka.session_timeout, "group.min.session.timeout.ms", False),
+        ("session_timeout", kafka.session_timeout, "group.max.session.timeout.ms", True),
+    ]
+    if kafka.delivery == "exactly-once":
+        name, value = "transaction_timeout", kafka.transaction_timeout
+        bounds.append((name, value, "transaction.max.timeout.ms", True))
+    if facts.configs is None:
+        grant = _granting(settings, "--operation DescribeConfigs --cluster")
+        yield Finding("WARN", "time-outs", "the brokers' bounds are not shown to this user", grant)
+        return
+    for setting, value, name, upper in bounds:
+        bound = _number(facts.configs, name)
+        if bound is None or (value * 1000 <= bound if upper else value * 1000 >= bound):
+            continue
+        side = "over" if upper else "under"
+        yield Finding("FAIL", setting, f"{value:g} s is {side} the brokers' {name} ({bound} ms)",
+                      f"set {setting}={bound / 1000:g}, or change {name}")  # fmt: skip
+        return
+    yield Finding("ok", "time-outs", "within the brokers' bounds")
+
+
+def _grant(settings: Settings, operation: str, topic: str) -> str:
+    return _granting(settings, f"--operation {operation} --topic {topic}")
+
+
+def _granting(settings: Settings, what: str) -> str:
+    user = settings.kafka.sasl_username or "NAME"
+    return (
+        f"grant it: kafka-acls.sh --bootstrap-server {settings.kafka.bootstrap_servers} --add "
+        f"--allow-principal User:{user} {what}"
+    )
+
+
+def _number(configs: Mapping[str, str] | None, name: str) -> int | None:
+    text = (configs or {}).get(name, "")
+    return int(text) if text and text.lstrip("-").isdigit() else None

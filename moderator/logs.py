@@ -1,0 +1,102 @@
+"""The log of a running member: one line per event, UTC, as text or JSON. Knows no other part."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any, TextIO
+
+from moderator.settings import Serving
+
+QUIET = ("kafka", "urllib3", "PIL", "asyncio")
+"""Loggers of libraries that tell more than an operator wants to know at INFO."""
+
+SILENT = ("kafka.net",)
+"""Loggers that tell of every attempt to connect as an error; who attempts it says how it went."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes that every log record has; all others were given with ``extra``."""
+
+
+def set_up(serving: Serving, stream: TextIO | None = None) -> None:
+    """Send a member's log to a stream in the form that the settings say.
+
+    What was set up before goes. Libraries are quieter, except at the level DEBUG.
+
+    Args:
+        serving: Format and level.
+        stream: Where to; the standard error when None.
+    """
+    form = JsonLines() if serving.log_format == "json" else TextLines()
+    _send(form, stream, serving.log_level)
+    debugging = serving.log_level == "DEBUG"
+    for name in QUIET:
+        level = logging.getLogger().level
+        logging.getLogger(name).setLevel(level if debugging else max(level, logging.WARNING))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.DEBUG if debugging else logging.CRITICAL)
+    # Warnings of libraries are events of the member too.
+    logging.captureWarnings(capture=True)
+
+
+def set_up_command(serving: Serving, stream: TextIO | None = None) -> None:
+    """Send a command's warnings to a stream as lines for people; libraries keep silent.
+
+    At the level DEBUG it is the log of a member instead.
+    """
+    if serving.log_level == "DEBUG":
+        set_up(serving, stream)
+        return
+    _send(logging.Formatter("moderator: %(message)s"), stream, "WARNING")
+    for name in (*QUIET, *SILENT):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _send(form: logging.Formatter, stream: TextIO | None, level: str) -> None:
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(form)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+class TextLines(logging.Formatter):
+    """``2025-01-31T12:00:00.000Z INFO moderator.worker: text field=value``, in one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        given = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        text = f"{record.getMessage()}{given}"
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return f"{_time(record)} {record.levelname} {record.name}: {_in_one_line(text)}"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, exception, and what was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        body: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            body["exception"] = self.formatException(record.exc_info)
+        return json.dumps({**_extra(record), **body}, default=str)
+
+
+def _time(record: logging.LogRecord) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{whole}.{int(record.msecs):03d}Z"
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _in_one_line(text: str) -> str:
+    """Write out what would end a line or move a terminal's cursor: posts hold anything."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

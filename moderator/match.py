@@ -1,0 +1,107 @@
+"""The prototypes that are served: a release's own with the overlay's changes on top.
+
+Knows nothing of Kafka or of how embeddings come about. An index that is served is never written:
+each set of changes makes a new one, and the reference is swapped.
+"""
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.index import PrototypeIndex
+from models.prototypes import Prototypes
+from models.release import Release
+from models.types import Types
+from moderator.decide import Override
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Added:
+    """A prototype that the overlay adds or replaces.
+
+    ``embedding`` is float32[D], L2-normalised; for the kind ``override`` it is None, and
+    ``digest`` names the picture instead.
+    """
+
+    prototype_id: str
+    type: str
+    kind: str
+    family: str
+    display_name: str
+    embedding: NDArray[np.float32] | None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Served:
+    """One consistent set of prototypes.
+
+    ``overlay`` is the overlay's version: the offset up to which the prototypes topic has been
+    applied, 0 without one. ``overrides`` are by content digest.
+    """
+
+    index: PrototypeIndex
+    types: Types
+    overrides: Mapping[str, Override]
+    overlay: int
+
+
+class Matcher:
+    """Holds what is served now; ``served`` is a plain reference, safe to read from any thread."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+        self._added: dict[str, Added] = {}
+        self._removed: set[str] = set()
+        self._lock = threading.Lock()
+        self.served = Served(release.index, release.types, {}, 0)
+
+    def apply(self, added: Sequence[Added], removed: Collection[str], version: int) -> None:
+        """Serve with these changes on top of those so far, as overlay ``version``.
+
+        What is removed is removed first. What is served depends on the last change of each
+        prototype and on their order alone, so that members agree which read different parts of
+        the topic, and a compacted one, in different steps.
+        """
+        with self._lock:
+            for prototype_id in removed:
+                self._added.pop(prototype_id, None)
+                self._removed.add(prototype_id)
+            for prototype in added:
+                # Taken out first, so that it moves to the end: of two that speak of one picture
+                # or one type, the later wins.
+                self._added.pop(prototype.prototype_id, None)
+                self._added[prototype.prototype_id] = prototype
+            if added or removed:
+                self.served = self._build(version)
+            else:
+                self.served = replace(self.served, overlay=version)
+
+    def _build(self, version: int) -> Served:
+        embedded = [p for p in self._added.values() if p.embedding is not None]
+        index = self._release.index
+        gone = self._removed | self._added.keys()
+        if gone:
+            index = index.with_changes(_prototypes(embedded, index.dimension), gone)
+        overrides = {
+            p.digest: Override(p.prototype_id, p.type)
+            for p in self._added.values()
+            if p.digest is not None
+        }
+        types = self._release.types.with_added(
+            {p.type: (p.family, p.display_name) for p in self._added.values() if p.type}
+        )
+        return Served(index, types, overrides, version)
+
+
+def _prototypes(added: Sequence[Added], dimension: int) -> Prototypes:
+    rows = [p.embedding for p in added if p.embedding is not None]
+    return Prototypes(
+        embeddings=np.stack(rows) if rows else np.zeros((0, dimension), np.float32),
+        ids=tuple(p.prototype_id for p in added),
+        types=tuple(p.type for p in added),
+        kinds=tuple(p.kind for p in added),
+    )

@@ -1,0 +1,98 @@
+"""Serve /metrics, /livez and /readyz on one port. Knows nothing of what is measured or watched."""
+
+import errno
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import ClassVar, Self
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from moderator.errors import BadSettings
+from moderator.watchdog import Watchdog
+
+PLAIN = "text/plain; charset=utf-8"
+
+
+class Probes:
+    """An HTTP server on threads of its own, serving from construction until it is closed.
+
+    Args:
+        host: Address to listen on.
+        port: Port; 0 for any free one.
+        watchdog: Says whether this process lives and is ready.
+
+    Raises:
+        BadSettings: The address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, watchdog: Watchdog) -> None:
+        class Handler(_Handler):
+            watched = watchdog
+
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
+            raise BadSettings(
+                f"listening on {host}:{port} {reason}; choose another http_port (0: any free one)"
+            ) from None
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="probes", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    watched: ClassVar[Watchdog]
+    timeout = 10
+    server_version = "moderator"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+        elif path == "/livez":
+            self._report(self.watched.stalled())
+        elif path == "/readyz":
+            self._report([f"not yet: {name}" for name in self.watched.missing()])
+        else:
+            self._answer(404, b"there are /metrics, /livez and /readyz\n", PLAIN)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _report(self, faults: list[str]) -> None:
+        text = "\n".join(faults or ["ok"])
+        self._answer(503 if faults else 200, f"{text}\n".encode(), PLAIN)
+
+    def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base names it
+        """Log nothing: probes come every few seconds."""

@@ -1,0 +1,235 @@
+"""What a record of the posts topic says: its post and images. Knows nothing of decoding."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+Headers = tuple[tuple[str, bytes], ...]
+
+UNREADABLE = "moderator.unreadable"
+"""Header of the stand-in for a record whose batch could not be read; its value says why."""
+
+MAX_ID = 512
+"""Longest id taken over from a post, in characters; what is longer is not one."""
+
+MAX_URL = 4096
+"""Longest URL taken over from a post, in characters."""
+
+MAX_FAULT = 256
+"""Longest text of a fault, in characters."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read from Kafka.
+
+    ``timestamp`` is in milliseconds since 1970 UTC; ``epoch`` is the assignment epoch of its
+    partition at the time of reading (design section 4).
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    epoch: int = 0
+
+    @property
+    def source(self) -> Partition:
+        """The partition it came from."""
+        return Partition(self.topic, self.partition)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its value."""
+        return len(self.value) if self.value is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PostImage:
+    """One image of a post: bytes, or a URL to fetch them from, or the fault that kept both away."""
+
+    image_id: str
+    data: bytes | None = None
+    url: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post, judged or not: exactly one of deleted, a fault, or images.
+
+    ``fault`` says in a few words why the whole record is malformed.
+    """
+
+    record: Record
+    post_id: str
+    author_id: str | None = None
+    created_at: str | None = None
+    images: tuple[PostImage, ...] = ()
+    deleted: bool = False
+    fault: str | None = None
+
+    @property
+    def decision_id(self) -> str:
+        """``<topic>-<partition>-<offset>`` of the record, unique per record."""
+        return decision_id(self.record)
+
+
+def decision_id(record: Record) -> str:
+    """Return the id of the one decision that a record gets."""
+    return f"{record.topic}-{record.partition}-{record.offset}"
+
+
+def digest(data: bytes) -> str:
+    """Return the content digest of an image's bytes: ``sha256:`` and 64 hex digits."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def parse_post(record: Record, *, max_bytes: int, max_images: int) -> Post:
+    """Read a record of the posts topic, in whichever of the design's three forms it comes.
+
+    Never raises: what cannot be read is a post with a fault. The post id is the record's key;
+    without one, what the header or the JSON says it is; without that, the decision id.
+
+    Args:
+        record: The record.
+        max_bytes: Largest value that is read, in bytes.
+        max_images: Most images a post may have.
+    """
+    headers = {name.lower(): value for name, value in record.headers}
+    named = {
+        "post_id": _text(record.key) or _text(headers.get("post-id")),
+        "author_id": _text(headers.get("author-id")),
+        "created_at": _text(headers.get("created-at")),
+    }
+    if record.value is None:
+        # Looked for only here: a post with content is judged, whatever its headers claim.
+        lost = headers.get(UNREADABLE)
+        if lost is None:
+            return _post(record, named, deleted=True)
+        return _post(record, named, fault=lost.decode(errors="replace")[:MAX_FAULT])
+    if record.size > max_bytes:
+        return _post(record, named, fault=f"{record.size} bytes, over the limit of {max_bytes}")
+    if (_text(headers.get("content-type")) or "").strip().lower().startswith("image/"):
+        return _post(record, named, images=(PostImage("0", data=record.value),))
+    return _json_post(record, record.value, named, max_images)
+
+
+def _post(
+    record: Record,
+    named: Mapping[str, str | None],
+    *,
+    images: tuple[PostImage, ...] = (),
+    deleted: bool = False,
+    fault: str | None = None,
+) -> Post:
+    return Post(
+        record=record,
+        post_id=named["post_id"] or decision_id(record),
+        author_id=named["author_id"],
+        created_at=named["created_at"],
+        images=images,
+        deleted=deleted,
+        fault=fault,
+    )
+
+
+def _json_post(
+    record: Record, value: bytes, headers: Mapping[str, str | None], max_images: int
+) -> Post:
+    try:
+        body = json.loads(value, object_pairs_hook=_unique)
+    except _NameTwiceError:
+        return _post(record, headers, fault="JSON that has a name twice in one object")
+    except (ValueError, RecursionError):
+        return _post(record, headers, fault="neither an image nor JSON")
+    if not isinstance(body, dict):
+        return _post(record, headers, fault="not a JSON object")
+    named = {name: text or _text(body.get(name)) for name, text in headers.items()}
+    images = body.get("images")
+    if not isinstance(images, list) or not images:
+        return _post(record, named, fault="no images")
+    if len(images) > max_images:
+        return _post(record, named, fault=f"{len(images)} images, over the limit of {max_images}")
+    found = tuple(_image(place, image) for place, image in enumerate(images))
+    return _post(record, named, images=found)
+
+
+class _NameTwiceError(Exception):
+    """A JSON object has two members of one name."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse names that come twice: which of the two is shown to people, nobody here knows."""
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise _NameTwiceError
+    return body
+
+
+def _image(place: int, image: object) -> PostImage:
+    if not isinstance(image, dict):
+        return PostImage(str(place), fault="not a JSON object")
+    image_id = _text(image.get("image_id")) or str(place)
+    data, url = image.get("data"), image.get("url")
+    if data is not None and url is not None:
+        # Which of the two is shown to people, nobody here knows.
+        return PostImage(image_id, fault="both data and url")
+    if isinstance(data, str):
+        return _inline(image_id, data)
+    if isinstance(url, str):
+        if not (0 < len(url) <= MAX_URL and url.isprintable()):
+            return PostImage(image_id, fault=f"url is empty, unprintable or over {MAX_URL} long")
+        return PostImage(image_id, url=url)
+    return PostImage(image_id, fault="neither data nor url")
+
+
+def _inline(image_id: str, data: str) -> PostImage:
+    try:
+        return PostImage(image_id, data=base64.b64decode(data, validate=True))
+    except ValueError:
+        return PostImage(image_id, fault="data is not base64")
+
+
+def _text(value: object) -> str | None:
+    """Return an id or a time as text that any encoder takes, None where it is none.
+
+    Whole numbers are taken as their digits. Bytes that are no UTF-8, and surrogates without
+    their other half, are shown as escapes and so not lost.
+    """
+    if isinstance(value, bytes):
+        value = value[: MAX_ID * 4 + 1].decode(errors="backslashreplace")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
+        return None
+    text = value.encode(errors="backslashreplace").decode()
+    return text if len(text) <= MAX_ID else None
+
+
+def utc(milliseconds: float) -> str:
+    """Return milliseconds since 1970 as an RFC 3339 time in UTC.
+
+    Times outside the years 1 to 9999, which any producer can claim, become the nearest inside.
+    """
+    within = round(max(EARLIEST, min(LATEST, milliseconds)))
+    moment = EPOCH + timedelta(milliseconds=within)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

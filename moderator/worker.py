@@ -1,0 +1,294 @@
+"""Be one member of the consumer group, from start to SIGTERM: join reader, pipeline and publisher.
+
+Only here do Kafka and the examining of posts meet. Everything that can be wrong with settings or
+the world is found before the first post is read.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from prometheus_client import Gauge
+
+from models.release import Release, load_release
+from moderator import clients
+from moderator.assembly import Parts, build
+from moderator.cache import check_redis
+from moderator.epochs import Epochs
+from moderator.errors import ModeratorError, Unavailable
+from moderator.overlay import Overlay
+from moderator.pipeline import Bounds, Pipeline
+from moderator.probes import Probes
+from moderator.prototype_reader import TopicReader
+from moderator.publish import Publisher
+from moderator.reader import Inbox, Reader, Reading
+from moderator.settings import Settings, Topics
+from moderator.unreadable import tolerate_unreadable
+from moderator.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+RELEASE_INFO = Gauge(
+    "moderator_release_info", "1 for the release that is served.", ["release", "network", "policy"]
+)
+
+INBOX_BATCHES = 4
+"""Batches' worth of records that may wait in the inbox, so that reading need not pause often."""
+
+LEAVING = 5.0
+"""Seconds beyond the drain time for leaving the group."""
+
+RETRY = 1.0
+
+T = TypeVar("T")
+
+
+def run_worker(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT, or until something that cannot be waited for is wrong.
+
+    Returns:
+        The exit code: 0 after a complete drain, 1 else.
+
+    Raises:
+        BadSettings: The brokers or Redis refuse the settings, or the port cannot be had.
+        Unavailable: The brokers, a topic or Redis were not reached within ``start_timeout``.
+        ModelError: The release cannot be served.
+    """
+    stop = threading.Event()
+    watchdog = Watchdog(settings.serving.stall_timeout)
+    with ExitStack() as stack:
+        stack.enter_context(_stopped_by_signals(stop))
+        release = load_release(settings.judging.release)
+        http = settings.serving
+        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
+        served = threading.Event()
+        watchdog.require("serving posts", served.is_set)
+        logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)
+        if not _world_reached(settings, stop):
+            return 0
+        parts = stack.enter_context(build(settings, release))
+        _name_release(release)
+        return _Member(settings, parts, watchdog, stop).run(served)
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Have SIGTERM and SIGINT set an event; a second one changes nothing."""
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _world_reached(settings: Settings, stop: threading.Event) -> bool:
+    """Wait for brokers, topics and Redis; return whether they are there rather than stopped.
+
+    Raises:
+        BadSettings: One of them refuses the settings.
+        Unavailable: One of them was not reached within ``start_timeout``.
+    """
+    timeout = settings.kafka.start_timeout
+    deadline = time.monotonic() + timeout if timeout else None
+
+    def left() -> float:
+        return max(0.1, deadline - time.monotonic()) if deadline else 0.0
+
+    try:
+        clients.wait_for_broker(settings.kafka, timeout, stop)
+    except Unavailable:
+        if stop.is_set():
+            return False
+        raise
+    while not stop.is_set():
+        missing = clients.missing_topics(settings.kafka, topics_of(settings.topics))
+        if not missing:
+            break
+        if deadline and time.monotonic() > deadline:
+            raise Unavailable(
+                f"no topic {', '.join(missing)} at {settings.kafka.bootstrap_servers}, or no "
+                "permission to see it; `moderator topics create` makes the topics"
+            )
+        stop.wait(RETRY)
+    if settings.cache.redis_url is not None and not stop.is_set():
+        check_redis(settings.cache, left())
+    return not stop.is_set()
+
+
+def topics_of(topics: Topics) -> list[str]:
+    """Return the names of the topics that a worker needs."""
+    named = [
+        topics.posts_topic,
+        topics.decisions_topic,
+        topics.flagged_topic,
+        topics.dead_letter_topic,
+        topics.prototypes_topic,
+    ]
+    return [name for name in named if name]
+
+
+def _name_release(release: Release) -> None:
+    RELEASE_INFO.clear()
+    RELEASE_INFO.labels(release.id, release.network_digest, release.policy.version).set(1)
+    logger.info("serving release %s (%d prototypes)", release.id, len(release.index))
+
+
+class _Member:
+    """One life in the group: constructed, run once, then done with."""
+
+    def __init__(
+        self, settings: Settings, parts: Parts, watchdog: Watchdog, stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._watchdog = watchdog
+        self._stop = stop
+        self._failure: BaseException | None = None
+
+    def run(self, served: threading.Event) -> int:
+        """Serve until stopped, then drain; return the exit code."""
+        with ExitStack() as stack:
+            if not self._overlay(stack):
+                return 0
+            reader, inbox, epochs = self._reader()
+            publisher = self._publisher(reader, epochs)
+            stack.callback(publisher.close)
+            pipeline = self._pipeline(inbox, epochs, publisher)
+            self._patiently(publisher.start, "the producer")
+            finished = threading.Event()
+            reading = threading.Thread(
+                target=self._read, args=(reader, finished), name="reader", daemon=True
+            )
+            self._watchdog.watch("reading", lambda: reader.turned)
+            self._watchdog.require("member of the group", lambda: reader.joined)
+            self._watchdog.require("publishing", lambda: not publisher.failing)
+            reading.start()
+            pipeline.start()
+            served.set()
+            while not (self._stop.is_set() or pipeline.failed.is_set()):
+                self._stop.wait(0.2)
+            served.clear()
+            return self._drain(reader, reading, inbox, pipeline, finished)
+
+    def _drain(
+        self,
+        reader: Reader,
+        reading: threading.Thread,
+        inbox: Inbox,
+        pipeline: Pipeline,
+        finished: threading.Event,
+    ) -> int:
+        timeout = self._settings.pipeline.drain_timeout
+        logger.info("draining, for %g s at most", timeout)
+        reader.stop()
+        inbox.close()
+        drained = pipeline.drain(timeout)
+        finished.set()
+        reading.join(LEAVING)
+        self._watchdog.watch("reading", None)
+        failure = pipeline.failure or self._failure
+        if failure is not None:
+            if isinstance(failure, ModeratorError):
+                raise failure
+            logger.error("stopped by an unexpected error", exc_info=failure)
+            return 1
+        if not drained:
+            logger.error("not drained within %g s; what is left is decided by others", timeout)
+            return 1
+        logger.info("drained")
+        return 0
+
+    def _read(self, reader: Reader, finished: threading.Event) -> None:
+        try:
+            reader.run(finished)
+        except BaseException as error:
+            self._failure = error
+            self._stop.set()
+
+    def _overlay(self, stack: ExitStack) -> bool:
+        """Follow the prototypes topic; return whether its end was reached rather than stopped."""
+        topic = self._settings.topics.prototypes_topic
+        if not topic:
+            return True
+        source = self._patiently(
+            lambda: TopicReader(self._settings.kafka, topic), "the prototypes topic"
+        )
+        if source is None:
+            return False
+        release, matcher = self._parts.release, self._parts.matcher
+        overlay = Overlay(source, matcher, release.network_digest, release.index.dimension)
+        overlay.start()
+        stack.callback(overlay.stop)
+        self._watchdog.require("prototypes read to their end", lambda: overlay.caught_up)
+        while not overlay.caught_up and not self._stop.is_set():
+            self._stop.wait(0.05)
+        return overlay.caught_up
+
+    def _reader(self) -> tuple[Reader, Inbox, Epochs]:
+        settings, pipeline = self._settings, self._settings.pipeline
+        consumer = clients.consumer(settings.kafka, group=True)
+        tolerate_unreadable(consumer)
+        epochs = Epochs()
+        inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes)
+        reading = Reading(
+            topic=settings.topics.posts_topic,
+            start_from=settings.kafka.start_from,
+            max_records=pipeline.max_batch,
+            drain_timeout=min(pipeline.drain_timeout, settings.kafka.session_timeout / 2),
+        )
+        return Reader(consumer, reading, inbox, epochs, consumer._net.sleep), inbox, epochs
+
+    def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
+        settings, kafka = self._settings, self._settings.kafka
+        exactly_once = kafka.delivery == "exactly-once"
+        most = settings.limits.max_post_bytes
+        return Publisher(
+            lambda: clients.producer(
+                kafka, transactional=exactly_once, max_request=most + clients.HEADROOM
+            ),
+            clients.discard,
+            settings.topics,
+            reader,
+            epochs,
+            exactly_once=exactly_once,
+            timeout=kafka.publish_timeout,
+            room=most + clients.DEAD_LETTER_ROOM,
+            turn=lambda: self._watchdog.turn("publish"),
+        )
+
+    def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:
+        limits, pipeline = self._settings.limits, self._settings.pipeline
+        bounds = Bounds(
+            max_batch=pipeline.max_batch,
+            max_wait=pipeline.max_wait,
+            batches_in_flight=pipeline.batches_in_flight,
+            bytes_in_flight=pipeline.max_inflight_bytes,
+            max_post_bytes=limits.max_post_bytes,
+            max_images_per_post=limits.max_images_per_post,
+        )
+        return Pipeline(
+            inbox, epochs, self._parts.examiner, publisher, bounds=bounds, watchdog=self._watchdog
+        )
+
+    def _patiently(self, make: Callable[[], T], what: str) -> T | None:
+        """Make something that needs the brokers, which were reached before; None when stopped."""
+        while not self._stop.is_set():
+            try:
+                return make()
+            except Unavailable as error:
+                logger.warning("%s: %s; trying again", what, error)
+                self._stop.wait(RETRY)
+        return None

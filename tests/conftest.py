@@ -1,0 +1,107 @@
+"""What every test may ask for: the real services, names of its own, and the photographs."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.services.kafka import KafkaService
+from tests.services.process import ServiceMissingError
+from tests.services.redis import RedisService
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the services they ask for; those of Kafka are slow."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "kafka" in names:
+            item.add_marker(pytest.mark.kafka)
+            item.add_marker(pytest.mark.slow)
+        if "redis_service" in names:
+            item.add_marker(pytest.mark.redis)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
+    """The broker that all tests share; a test that stops it starts it again."""
+    try:
+        service = KafkaService(tmp_path_factory.mktemp("kafka"))
+    except ServiceMissingError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisService]:
+    """The Redis that all tests share, without a password; a test that stops it starts it again."""
+    try:
+        service = RedisService(tmp_path_factory.mktemp("redis"))
+    except ServiceMissingError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.kill()
+
+
+@dataclass(frozen=True)
+class TopicNames:
+    """Names of one test's topics and group, which nothing else uses."""
+
+    posts: str
+    decisions: str
+    flagged: str
+    dead_letter: str
+    prototypes: str
+    group: str
+
+    @classmethod
+    def unique(cls) -> "TopicNames":
+        """Return names that were never used before."""
+        suffix = uuid.uuid4().hex[:8]
+        roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "group")
+        return cls(*(f"{role}-{suffix}" for role in roles))
+
+    def overrides(self, kafka: KafkaService) -> dict[str, str]:
+        """Return the settings that point at these topics, as ``--set`` takes them."""
+        return {
+            "bootstrap_servers": kafka.bootstrap_servers,
+            "group": self.group,
+            "posts_topic": self.posts,
+            "decisions_topic": self.decisions,
+            "flagged_topic": self.flagged,
+            "dead_letter_topic": self.dead_letter,
+            "prototypes_topic": self.prototypes,
+        }
+
+    def create(self, kafka: KafkaService, partitions: int = 2) -> None:
+        """Create all of them, as ``topics create`` would."""
+        large = {"max.message.bytes": str(9 * 2**20)}
+        for name in (self.posts, self.decisions, self.flagged, self.dead_letter):
+            kafka.create(name, partitions=partitions, config=large)
+        kafka.create(self.prototypes, config={"cleanup.policy": "compact"})
+
+
+@pytest.fixture
+def topics() -> TopicNames:
+    """Names of topics and a group for this test alone; ``topics.create(kafka)`` makes them."""
+    return TopicNames.unique()
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of photographs beside the repository, or of ``MODERATOR_TEST_DATA``."""
+    folder = Path(os.environ.get("MODERATOR_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "firearms").is_dir():
+        pytest.skip(f"no photographs in {folder}; set MODERATOR_TEST_DATA to their folder")
+    return folder

@@ -1,0 +1,95 @@
+"""Drawn pictures of known content, encoded in every format. Not a test itself."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.spec import InputSpec
+from moderator.decode import CAUSES, DecodedImage, Undecodable, decode
+
+SPEC = InputSpec(sizes=((64, 64), (48, 96), (96, 48)))
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+ANIMATED = ("PNG", "WEBP", "GIF", "TIFF", "AVIF")
+
+
+def decoded(data: bytes, **limits: int) -> DecodedImage:
+    return decode(data, SPEC, **{"max_pixels": 1_000_000, "max_frames": 3, **limits})
+
+
+def cause(data: bytes, **limits: int) -> str:
+    with pytest.raises(Undecodable) as caught:
+        decoded(data, **limits)
+    assert caught.value.cause in CAUSES
+    return caught.value.cause
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def picture(width: int = 128, height: int = 128) -> Image.Image:
+    """Red at the top left, green at the top right, blue at the bottom left, else dark."""
+    pixels = np.full((height, width, 3), 20, np.uint8)
+    pixels[: height // 2, : width // 2] = (230, 20, 20)
+    pixels[: height // 2, width // 2 :] = (20, 230, 20)
+    pixels[height // 2 :, : width // 2] = (20, 20, 230)
+    return Image.fromarray(pixels)
+
+
+def corners(frame: np.ndarray) -> list[str]:
+    """What shows at the top left, top right, bottom left and bottom right."""
+    height, width, _ = frame.shape
+    spots = [(1, 1), (1, 3), (3, 1), (3, 3)]
+    return [name(frame[height * y // 4, width * x // 4]) for y, x in spots]
+
+
+def name(pixel: np.ndarray) -> str:
+    red, green, blue = (int(value) for value in pixel)
+    if max(red, green, blue) < 100:
+        return "dark"
+    return ("red", "green", "blue")[int(np.argmax(pixel))]
+
+
+UPRIGHT = ["red", "green", "blue", "dark"]
+
+
+def solid(colour: tuple[int, int, int], width: int = 64, height: int = 64) -> Image.Image:
+    return Image.new("RGB", (width, height), colour)
+
+
+def animation(kind: str, count: int, side: int = 64) -> bytes:
+    """Frames that grow lighter, evenly from black to white."""
+    frames = [solid((round(255 * n / max(1, count - 1)),) * 3, side, side) for n in range(count)]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=40)
+
+
+def lightness(image: DecodedImage) -> list[int]:
+    return [int(frame.mean()) for frame in image.frames]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of these sides, on its face, with almost nothing behind it."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+def hostile_gif(frames: int, side: int = 16) -> bytes:
+    """A GIF of many frames of one pixel each, 19 bytes a frame, on a canvas of its own."""
+    head = (
+        b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + bytes([0, 0, 0, 255, 255, 255])
+    )
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return head + frame * frames + b";"

@@ -1,0 +1,308 @@
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.index import Neighbours
+from models.policy import Policy
+from models.types import Types
+from moderator.decide import (
+    SEVERITY,
+    Actions,
+    ImageDecision,
+    Override,
+    TypeScore,
+    decide_frame,
+    decide_image,
+    decide_post,
+    score,
+    unjudged,
+)
+
+TYPES = Types({"glock": ("pistol", "Glock 17"), "colt": ("pistol", "Colt"), "ak": ("rifle", "AK")})
+POLICY = Policy(
+    threshold=0.7,
+    thresholds={"ak": 0.8},
+    near_miss=0.1,
+    lookalike_margin=0.05,
+    score_slope=20.0,
+    score_offset=0.0,
+    neighbours=8,
+)
+
+
+def near(*rows: tuple[str, str, float]) -> Neighbours:
+    """Return neighbours from (type, kind, similarity), best first."""
+    rows = sorted(rows, key=lambda row: -row[2])
+    return Neighbours(
+        ids=tuple(f"{kind}/{name}/{place}" for place, (name, kind, _) in enumerate(rows)),
+        types=tuple(name for name, _, _ in rows),
+        kinds=tuple(kind for _, kind, _ in rows),
+        similarities=np.array([row[2] for row in rows], np.float32),
+    )
+
+
+def firearm(name: str, similarity: float) -> tuple[str, str, float]:
+    return name, "firearm", similarity
+
+
+def toy(similarity: float) -> tuple[str, str, float]:
+    return "toy", "lookalike", similarity
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "types"),
+    [
+        ([], "no-match", []),
+        ([toy(0.99)], "no-match", []),
+        ([firearm("glock", 0.59)], "no-match", []),
+        ([firearm("glock", 0.61)], "near-miss", ["glock"]),
+        ([firearm("glock", 0.69)], "near-miss", ["glock"]),
+        ([firearm("glock", 0.71)], "match", ["glock"]),
+        # A type's own threshold is what it needs, be it nearest or not.
+        ([firearm("ak", 0.78)], "near-miss", ["ak"]),
+        ([firearm("ak", 0.69)], "no-match", []),
+        ([firearm("ak", 0.78), firearm("glock", 0.72)], "match", ["glock", "ak"]),
+        ([firearm("ak", 0.90), firearm("glock", 0.72)], "match", ["ak", "glock"]),
+        ([firearm("ak", 0.81), firearm("glock", 0.58)], "match", ["ak"]),
+        # The best of each type counts, and a type nobody has named is one as well.
+        ([firearm("glock", 0.75), firearm("glock", 0.2)], "match", ["glock"]),
+        ([firearm("new", 0.75)], "match", ["new"]),
+        # A look-alike must be nearer by more than the margin than the nearest firearm.
+        ([firearm("glock", 0.75), toy(0.79)], "match", ["glock"]),
+        ([firearm("glock", 0.75), toy(0.81)], "lookalike", ["glock"]),
+        ([firearm("glock", 0.65), toy(0.69)], "near-miss", ["glock"]),
+        ([firearm("glock", 0.65), toy(0.71)], "lookalike", ["glock"]),
+        ([firearm("glock", 0.72), firearm("ak", 0.79), toy(0.80)], "match", ["glock", "ak"]),
+        # Kinds that are neither say nothing.
+        ([("glock", "override", 0.99)], "no-match", []),
+    ],
+)
+def test_frames(rows, reason, types):
+    found = decide_frame(near(*rows), POLICY, TYPES, Actions())
+    assert (found.reason, [item.type for item in found.types]) == (reason, types)
+    assert found.decision == ("flag" if reason == "match" else "pass")
+
+
+def obvious(rows, policy: Policy) -> str:
+    """Return the reason as the design words it, the slow way."""
+    guns = [row for row in rows if row[1] == "firearm"]
+    reach = [s for name, _, s in guns if s >= policy.threshold_of(name)]
+    band = [s for name, _, s in guns if s - policy.threshold_of(name) >= -policy.near_miss]
+    if not band:
+        return "no-match"
+    nearest = max(s for _, _, s in guns)
+    if any(s > nearest + policy.lookalike_margin for _, kind, s in rows if kind == "lookalike"):
+        return "lookalike"
+    return "match" if reach else "near-miss"
+
+
+similarities = st.floats(-1, 1, width=32)
+any_rows = st.lists(
+    st.tuples(
+        st.sampled_from(["glock", "colt", "ak", "toy"]),
+        st.sampled_from(["firearm", "lookalike", "override"]),
+        similarities,
+    ),
+    max_size=8,
+)
+policies = st.builds(
+    Policy,
+    threshold=st.floats(-1, 1),
+    thresholds=st.dictionaries(st.sampled_from(["glock", "ak"]), st.floats(-1, 1)),
+    near_miss=st.floats(0, 2),
+    lookalike_margin=st.floats(-2, 2),
+    score_slope=st.floats(1e-6, 1e6),
+    score_offset=st.floats(-1e6, 1e6),
+    neighbours=st.just(8),
+)
+
+
+@given(any_rows, policies, st.integers(1, 3), st.integers(1, 5))
+def test_any_frame_is_decided_as_the_obvious_way_has_it(rows, policy, max_types, max_evidence):
+    actions = Actions(max_types=max_types, max_evidence=max_evidence)
+    found = decide_frame(near(*rows), policy, TYPES, actions)
+    assert found.reason == obvious(rows, policy)
+    assert found.decision == actions.of(found.reason)
+    assert bool(found.types) == (found.reason != "no-match")
+    scores = [item.score for item in found.types]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= value <= 1 for value in scores)
+    assert len(found.types) <= max_types
+    assert len({item.type for item in found.types}) == len(found.types)
+    assert len(found.evidence) == min(len(rows), max_evidence)
+    assert all(-1 <= item.similarity <= 1 for item in found.evidence)
+
+
+@given(any_rows, policies, similarities)
+def test_a_nearer_firearm_never_turns_a_match_into_less(rows, policy, similarity):
+    before = decide_frame(near(*rows), policy, TYPES, Actions())
+    rows = [*rows, firearm("glock", similarity)]
+    after = decide_frame(near(*rows), policy, TYPES, Actions())
+    if before.reason == "match":
+        assert after.reason == "match"
+
+
+def test_types_that_are_surely_there_are_ranked_by_how_sure_though_scores_are_equal():
+    policy = Policy(threshold=0.5, thresholds={"ak": 0.9}, score_slope=1e6)
+    rows = near(firearm("ak", 0.96), firearm("glock", 0.8), firearm("colt", 0.9))
+    found = decide_frame(rows, policy, TYPES, Actions())
+    assert [(item.type, item.score) for item in found.types] == [
+        ("colt", 1.0),
+        ("glock", 1.0),
+        ("ak", 1.0),
+    ]
+    assert [item.type for item in decide_post([found], 5).types] == ["colt", "glock", "ak"]
+
+
+def test_types_have_their_family_and_name_and_evidence_is_the_neighbours():
+    found = decide_frame(near(firearm("glock", 0.7), toy(0.5)), POLICY, TYPES, Actions())
+    assert (found.types[0].family, found.types[0].name) == ("pistol", "Glock 17")
+    assert [(e.id, e.type, e.kind) for e in found.evidence] == [
+        ("firearm/glock/0", "glock", "firearm"),
+        ("lookalike/toy/1", "toy", "lookalike"),
+    ]
+    assert [e.similarity for e in found.evidence] == pytest.approx([0.7, 0.5], abs=1e-5)
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), policies)
+def test_scores_rise_with_similarity_and_lie_in_0_to_1(first, second, policy):
+    low, high = sorted([first, second])
+    assert 0 <= score(low, policy) <= score(high, policy) <= 1
+
+
+def test_a_score_is_a_logistic_of_the_excess():
+    assert score(0.0, POLICY) == 0.5
+    assert score(0.1, POLICY) == pytest.approx(1 / (1 + math.exp(-2)))
+
+
+def test_an_image_is_as_bad_as_its_worst_frame_the_first_of_equals():
+    harmless, missed, gun = near(), near(firearm("glock", 0.65)), near(firearm("colt", 0.9))
+    weaker = near(firearm("colt", 0.71))
+
+    def decided(*frames):
+        found = decide_image(frames, POLICY, TYPES, Actions())
+        return found.reason, found.frame
+
+    assert decided(harmless, missed, gun) == ("match", 2)
+    assert decided(weaker, gun) == ("match", 1)
+    assert decided(gun, harmless, gun) == ("match", 0)
+    assert decided(harmless, missed) == ("near-miss", 1)
+    assert decided(harmless, harmless) == ("no-match", 0)
+    with pytest.raises(ValueError, match="without frames"):
+        decided()
+
+
+def test_an_override_that_passes_wins_over_a_match():
+    frames = [near(firearm("glock", 0.9))]
+    found = decide_image(frames, POLICY, TYPES, Actions(), Override("v1", ""))
+    assert (found.decision, found.reason, found.types, found.frame) == ("pass", "override", (), 0)
+    assert found.evidence[0].id == "v1"
+    assert (found.evidence[0].kind, found.evidence[0].similarity) == ("override", 1.0)
+    assert found.evidence[1].type == "glock"
+
+
+def test_an_override_that_flags_wins_over_no_match_and_names_its_type():
+    found = decide_image([near()], POLICY, TYPES, Actions(), Override("v1", "ak"))
+    assert (found.decision, found.reason) == ("flag", "override")
+    assert found.types == (TypeScore("ak", "rifle", "AK", 1.0),)
+
+
+def test_an_override_counts_among_the_capped_evidence():
+    frames = [near(*(firearm("glock", 0.9 - step / 100) for step in range(8)))]
+    actions = Actions(max_evidence=3)
+    found = decide_image(frames, POLICY, TYPES, actions, Override("v1", "ak"))
+    assert [item.id for item in found.evidence] == ["v1", "firearm/glock/0", "firearm/glock/1"]
+
+
+@pytest.mark.parametrize("reason", ["undecodable", "unreachable", "malformed"])
+def test_what_cannot_be_judged_is_flagged_unless_its_setting_says_pass(reason):
+    assert unjudged(reason, "why", Actions()) == ImageDecision("flag", reason, cause="why")
+    assert unjudged(reason, "why", Actions(**{reason: "pass"})).decision == "pass"
+    others = {"undecodable", "unreachable", "malformed"} - {reason}
+    for other in others:
+        assert unjudged(other, "why", Actions(**{reason: "pass"})).decision == "flag"
+
+
+def test_near_misses_are_flagged_where_the_setting_says_so():
+    frame = near(firearm("glock", 0.65))
+    assert decide_frame(frame, POLICY, TYPES, Actions(near_miss="flag")).decision == "flag"
+
+
+def made(reason: str, actions: Actions, *scores: tuple[str, float]) -> ImageDecision:
+    types = tuple(TypeScore(name, "family", name, value) for name, value in scores)
+    cause = "why" if reason in {"undecodable", "unreachable", "malformed"} else None
+    return ImageDecision(actions.of(reason), reason, types, cause=cause)
+
+
+def test_a_post_is_as_bad_as_its_worst_image_in_every_order():
+    """Firearm > unjudgeable > near-miss > pass (design section 3)."""
+    order = [["match"], ["undecodable", "unreachable", "malformed"], ["near-miss"]]
+    order += [["lookalike", "no-match"]]
+    for worse, better in product(range(4), range(4)):
+        for first, second in product(order[worse], order[better]):
+            if worse < better:
+                images = [made(first, Actions()), made(second, Actions())]
+                assert decide_post(images, 5).reason == first
+                assert decide_post(images[::-1], 5).reason == first
+
+
+def test_a_flag_is_never_hidden_behind_an_image_that_a_setting_lets_pass():
+    actions = Actions(undecodable="pass", near_miss="flag")
+    for images in (["undecodable", "near-miss"], ["near-miss", "undecodable"]):
+        found = decide_post([made(reason, actions) for reason in images], 5)
+        assert (found.decision, found.reason) == ("flag", "near-miss")
+
+
+def test_an_override_that_flags_is_as_bad_as_a_match_and_one_that_passes_is_not():
+    flag = ImageDecision("flag", "override", (TypeScore("ak", "rifle", "AK", 1.0),))
+    pass_ = ImageDecision("pass", "override")
+    broken = made("undecodable", Actions())
+    assert decide_post([broken, flag], 5).reason == "override"
+    assert decide_post([pass_, broken], 5).reason == "undecodable"
+    assert decide_post([pass_, made("near-miss", Actions())], 5).reason == "near-miss"
+    assert decide_post([pass_], 5).decision == "pass"
+
+
+def test_the_first_of_equally_bad_images_is_the_worst_and_its_cause_is_the_posts():
+    images = [made("no-match", Actions()), made("undecodable", Actions())]
+    found = decide_post([*images, *images], 5)
+    assert (found.worst, found.cause) == (1, "why")
+    strong = made("match", Actions(), ("ak", 0.9))
+    weak = made("match", Actions(), ("colt", 0.6))
+    assert decide_post([weak, strong, strong], 5).worst == 1
+    with pytest.raises(ValueError, match="without images"):
+        decide_post([], 5)
+
+
+def test_the_types_of_a_post_are_the_best_of_all_images_it_is_flagged_for():
+    images = [
+        made("match", Actions(), ("ak", 0.6), ("colt", 0.55)),
+        made("match", Actions(), ("glock", 0.9), ("ak", 0.8)),
+        made("near-miss", Actions(), ("toy", 0.4)),
+        made("undecodable", Actions()),
+    ]
+    found = decide_post(images, 5)
+    assert [(t.type, t.score) for t in found.types] == [("glock", 0.9), ("ak", 0.8), ("colt", 0.55)]
+    assert [t.type for t in decide_post(images, 2).types] == ["glock", "ak"]
+    assert [t.type for t in decide_post(images[2:3], 5).types] == ["toy"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(SEVERITY)), st.floats(0, 1)), min_size=1, max_size=6
+    ).filter(lambda rows: all(reason != "deleted" for reason, _ in rows)),
+    st.sampled_from(["flag", "pass"]),
+    st.sampled_from(["flag", "pass"]),
+)
+def test_a_post_is_flagged_exactly_when_an_image_is(rows, undecodable, near_miss):
+    actions = Actions(undecodable=undecodable, near_miss=near_miss)
+    images = [made(reason, actions, ("ak", value)) for reason, value in rows]
+    found = decide_post(images, 5)
+    assert (found.decision == "flag") == any(image.decision == "flag" for image in images)
+    assert found.reason == images[found.worst].reason
+    same = [image for image in images if image.decision == found.decision]
+    assert SEVERITY[found.reason] == max(SEVERITY[image.reason] for image in same)

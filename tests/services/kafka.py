@@ -1,0 +1,283 @@
+"""The real Apache Kafka for tests: one broker in KRaft combined mode, in a folder of its own.
+
+Knows nothing of the product's topics and records; what is read back is read by Kafka's own
+console consumer, so that a fault of our client cannot hide itself.
+"""
+
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from tests.services.kafka_jars import JarsMissingError, kafka_jars
+from tests.services.process import GuardedProcess, ServiceMissingError, free_port, program
+
+SASL_USERNAME = "member"
+SASL_PASSWORD = "right-password"
+
+START_TIMEOUT = 60.0
+"""Seconds a broker may take to answer; it takes 5 on an idle machine."""
+
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+SERVER = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+# Everything is allowed until a test adds an access rule for a topic or group; then only that is.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
+log.dirs={folder}/data
+auto.create.topics.enable=false
+delete.topic.enable=true
+message.max.bytes={max_bytes}
+replica.fetch.max.bytes={max_bytes}
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=2
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=2
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# A broker that was killed is let in again only after its former session has ended.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=400
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+log.cleaner.dedupe.buffer.size=8388608
+log.index.size.max.bytes=1048576
+"""
+
+LOGGING = """
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d %p %c{1}: %m%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+"""
+
+FIELD, LINE, HEADER, NULL = "\x1f", "\x1e", "\x1d", "\x1a"
+"""What the console consumer puts between things; none of them occurs in JSON."""
+
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m")
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """One record as Kafka's console consumer prints it; bytes that are no UTF-8 are replaced."""
+
+    partition: int
+    offset: int
+    headers: Mapping[str, str]
+    key: str | None
+    value: str | None
+
+
+class KafkaService:
+    """A broker with two listeners: open, and with a password (SASL PLAIN).
+
+    Data and ports stay the same over ``stop``/``kill`` and ``start``.
+
+    Args:
+        folder: An empty folder for data, configuration and log.
+
+    Raises:
+        ServiceMissingError: Java, or Kafka's jars and Maven, are not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._java = program("java", "openjdk-17-jre-headless")
+        try:
+            self._jars = kafka_jars()
+        except JarsMissingError as error:
+            raise ServiceMissingError(str(error)) from None
+        self._folder = folder
+        self._plain, self._sasl, controller = free_port(), free_port(), free_port()
+        self._config = folder / "server.properties"
+        self._config.write_text(
+            SERVER.format(
+                plain=self._plain,
+                sasl=self._sasl,
+                controller=controller,
+                user=SASL_USERNAME,
+                password=SASL_PASSWORD,
+                folder=folder,
+                max_bytes=MAX_MESSAGE_BYTES,
+            )
+        )
+        (folder / "log4j2.properties").write_text(LOGGING)
+        heap = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
+        command = self._command("kafka.Kafka", str(self._config), options=heap)
+        self._process = GuardedProcess("kafka", command, folder)
+        self.log_path = self._process.log_path
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The listener that is open to everybody."""
+        return f"127.0.0.1:{self._plain}"
+
+    @property
+    def sasl_bootstrap_servers(self) -> str:
+        """The listener that wants ``SASL_USERNAME`` and ``SASL_PASSWORD``."""
+        return f"127.0.0.1:{self._sasl}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        if not (self._folder / "data").exists():
+            self._format()
+        self._process.start()
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._answers():
+            self._process.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Kafka did not answer within {START_TIMEOUT:g} s")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """Leave its connections open and answer nothing, until ``thaw``."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        """Go on after ``freeze``."""
+        self._process.thaw()
+
+    def restart(self) -> None:
+        """Shut it down and start it again with its data and ports."""
+        self.stop()
+        self.start()
+
+    def admin(self) -> KafkaAdminClient:
+        """Return an administration client; the caller closes it."""
+        return KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+
+    def create(
+        self, topic: str, *, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a topic and wait until all its partitions have a leader."""
+        options = {
+            "num_partitions": partitions,
+            "replication_factor": 1,
+            "configs": dict(config or {}),
+        }
+        with self.admin() as admin:
+            admin.create_topics({topic: options}, wait_for_metadata=True)
+
+    def read(
+        self,
+        topic: str,
+        *,
+        expect: int = 0,
+        committed: bool = True,
+        quiet: float = 3.0,
+        timeout: float = 60.0,
+    ) -> list[Consumed]:
+        """Read a topic from its beginning with Kafka's own console consumer.
+
+        Args:
+            topic: To be read, to its end.
+            expect: Records that must be there; fewer are read again until ``timeout``.
+            committed: Whether records of open and aborted transactions are left out.
+            quiet: Seconds without a record after which the end is taken to be reached.
+            timeout: Seconds until fewer than ``expect`` records are returned as they are.
+
+        Returns:
+            All records, partition by partition in the order of offsets; also those beyond
+            ``expect``.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            records = self._consume(topic, committed, quiet)
+            if len(records) >= expect or time.monotonic() > deadline:
+                return sorted(records, key=lambda record: (record.partition, record.offset))
+            quiet = min(2 * quiet, 15.0)
+
+    def _consume(self, topic: str, committed: bool, quiet: float) -> list[Consumed]:
+        show = ("print.partition", "print.offset", "print.headers", "print.key", "print.value")
+        separators = {
+            "key.separator": FIELD,
+            "line.separator": LINE,
+            "headers.separator": HEADER,
+            "null.literal": NULL,
+        }
+        properties = [f"{name}=true" for name in show]
+        properties += [f"{name}={text}" for name, text in separators.items()]
+        command = self._command(
+            "org.apache.kafka.tools.consumer.ConsoleConsumer",
+            *("--bootstrap-server", self.bootstrap_servers, "--topic", topic, "--from-beginning"),
+            *("--isolation-level", "read_committed" if committed else "read_uncommitted"),
+            *("--timeout-ms", str(round(quiet * 1000))),
+            *("--command-property", f"max.partition.fetch.bytes={MAX_MESSAGE_BYTES}"),
+            *(part for each in properties for part in ("--formatter-property", each)),
+            options=SHORT_LIVED,
+        )
+        done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+        lines = done.stdout.decode(errors="replace").split(LINE)
+        return [_consumed(line) for line in lines if FIELD in line]
+
+    def _format(self) -> None:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = self._command(
+            "kafka.tools.StorageTool",
+            *("format", "-t", f"A{cluster[1:]}", "-c", str(self._config)),
+            options=SHORT_LIVED,
+        )
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    def _command(self, main: str, *arguments: str, options: tuple[str, ...]) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
+        classpath = f"{self._jars}/*"
+        return [self._java, *options, logging, "-cp", classpath, main, *arguments]
+
+    def _answers(self) -> bool:
+        try:
+            with KafkaAdminClient(
+                bootstrap_servers=self.bootstrap_servers, bootstrap_timeout_ms=1000
+            ) as admin:
+                return bool(admin.describe_cluster()["brokers"])
+        except (KafkaError, OSError):
+            return False
+
+
+def _consumed(line: str) -> Consumed:
+    partition, offset, headers, key, value = line.split(FIELD, 4)
+    pairs = headers.removeprefix("Headers:").split(HEADER) if ":" in headers else []
+    return Consumed(
+        partition=int(partition.removeprefix("Partition:")),
+        offset=int(offset.removeprefix("Offset:")),
+        headers={name: text for name, _, text in (pair.partition(":") for pair in pairs)},
+        key=None if key == NULL else key,
+        value=None if value == NULL else value,
+    )

@@ -1,0 +1,190 @@
+"""Releases of drawings and photographs made whole, by the command that people use."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.release import load_release
+from moderator.demo.drawings import draw
+from training.__main__ import main
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+NETWORK = ("--backbone", "squeezenet1_1", "--size", "64")
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def made(capsys, drawn, out, *options):
+    folders = ("--images", drawn.images, "--lookalikes", drawn.lookalikes)
+    code, _, err = run(capsys, "release", *folders, *NETWORK, "--out", out, *options)
+    assert code == 0, err
+    return load_release(out)
+
+
+def test_a_release_of_drawings_is_whole_and_keeps_sources_apart(tmp_path, capsys, drawn):
+    options = ("--groups", drawn.groups, "--threshold-source", "south", "--test-source", "west")
+    release = made(capsys, drawn, tmp_path / "made", *options)
+
+    names = sorted(path.name for path in drawn.images.iterdir())
+    assert release.types.names == tuple(names)
+    assert len(release.prototypes) == 7 * 4
+    assert set(release.prototypes.kinds) == {"firearm", "lookalike"}
+    report = release.report
+    assert report["threshold_photographs"]["by_source"] == {"south": 14}
+    assert report["test_photographs"]["by_source"] == {"west": 14}
+    sources = report["prototypes"]["firearms"]["by_source"]
+    assert sources == {"north": 6, "east": 6}
+    prototypes = {name.split("/")[1] for name in release.prototypes.ids}
+    assert not prototypes & set(report["threshold_photographs"]["digests"])
+    assert len(report["threshold_photographs"]["digests"]) == 14
+    assert set(report["figures"]) == {"threshold", "test"}
+    assert any("random" in note for note in report["notes"])
+    assert str(tmp_path) not in json.dumps(dict(report))
+
+
+def test_its_threshold_keeps_the_false_flag_rate_on_what_set_it(tmp_path, capsys, drawn):
+    release = made(capsys, drawn, tmp_path / "made", "--false-flag-rate", "0.2", "--share", "0.5",
+                   "--near-miss-rate", "0.5")  # fmt: skip
+    flags = release.report["figures"]["threshold"]["flags"]
+    assert flags["harmless"] == 16
+    assert flags["at_threshold"]["false_flags"] <= 0.2
+    assert flags["at_threshold"]["false_flags_with_near_misses"] <= 0.5
+    assert release.policy.near_miss >= 0
+    assert any("No sources were known" in note for note in release.report["notes"])
+
+
+def test_its_network_finds_an_indexed_drawing_again(tmp_path, capsys, drawn):
+    release = made(capsys, drawn, tmp_path / "made", "--dimension", "8", "--half-weights")
+    assert release.spec.dimension == 8
+    network = release.load_network("cpu")
+    name = release.prototypes.types[0]
+    pictures = [draw(name, seed, "indexed").resize((64, 64)) for seed in range(8)]
+    rows = network.embed(np.stack([np.asarray(picture) for picture in pictures]))
+    found = release.index.query(rows, 1)
+    exact = [each for each in found if each.similarities[0] > 0.9999]
+    indexed = release.prototypes.types.count(name)
+    assert len(exact) >= indexed
+    assert {each.types[0] for each in exact} >= {name}
+
+
+def test_prototypes_are_chosen_and_unclear_ones_left_out(tmp_path, capsys, drawn):
+    few = made(capsys, drawn, tmp_path / "few", "--per-type", "2", "--per-kind", "1")
+    assert few.prototypes.kinds.count("firearm") == 6
+    assert few.prototypes.kinds.count("lookalike") == 4
+    everything = made(capsys, drawn, tmp_path / "all")
+    clear = made(capsys, drawn, tmp_path / "clear", "--clear-margin", "0.0")
+    firearms = [len([k for k in r.prototypes.kinds if k == "firearm"]) for r in (everything, clear)]
+    assert 0 < firearms[1] <= firearms[0]
+    assert set(clear.prototypes.ids) <= set(everything.prototypes.ids)
+
+
+def test_without_lookalikes_the_threshold_follows_the_recall(tmp_path, capsys, drawn):
+    arguments = ("release", "--images", drawn.images, *NETWORK, "--out", tmp_path / "made")
+    code, out, err = run(capsys, *arguments, "--fallback-recall", "0.6")
+    assert code == 0, err
+    report = load_release(tmp_path / "made").report
+    assert report["figures"]["threshold"]["flags"]["at_threshold"]["recall"] >= 0.6
+    assert any("nothing harmless" in note for note in report["notes"])
+    assert "none of 0 harmless" in out
+
+
+def test_what_cannot_be_read_is_listed_and_left_out(tmp_path, capsys, drawn):
+    images = shutil.copytree(drawn.images, tmp_path / "images")
+    kind = sorted(images.iterdir())[0]
+    (kind / "notes.txt").write_text("no photograph")
+    arguments = ("--images", images, "--lookalikes", drawn.lookalikes, "--out", tmp_path / "made")
+    code, _, err = run(capsys, "release", *arguments, *NETWORK)
+    assert code == 0, err
+    assert f"cannot be read: {kind.name}/notes.txt" in err
+    assert len(load_release(tmp_path / "made").report["unreadable"]) == 1
+
+
+def test_a_release_gives_way_only_when_asked_and_nothing_else_does(tmp_path, capsys, drawn):
+    out = tmp_path / "made"
+    first = made(capsys, drawn, out)
+    arguments = ("release", "--images", drawn.images, *NETWORK, "--out", out)
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "exists already" in err
+    second = made(capsys, drawn, out, "--replace", "--per-type", "1")
+    assert second.id != first.id
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    code, _, err = run(capsys, *arguments[:-1], precious, "--replace")
+    assert code == 2
+    assert "is not a release" in err
+    assert (precious / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--images", "nowhere"), "nowhere is not a folder"),
+        (("--images", "{images}", "--lookalikes", "nowhere"), "nowhere is not a folder"),
+        (("--images", "{images}", "--backbone", "mobilnet_v2"), "did you mean mobilenet_v2"),
+        (("--images", "{images}", "--weights", "absent.pth"), "absent.pth do not exist"),
+        (("--images", "{images}", "--weights", "{groups}"), "groups.csv"),
+        (("--images", "{images}", "--size", "big"), "--size big"),
+        (("--images", "{images}", "--size", "8"), "not pairs of sides in 32"),
+        (("--images", "{images}", "--per-type", "0"), "--per-type 0"),
+        (("--images", "{images}", "--false-flag-rate", "1.5"), "--false-flag-rate 1.5"),
+        (("--images", "{images}", "--near-miss-rate", "0.001"), "--near-miss-rate"),
+        (("--images", "{images}", "--test-source", "north"), "--groups"),
+        (("--images", "{images}", "--groups", "absent.csv"), "absent.csv cannot be read"),
+        (("--images", "{images}", "--test-sources", "absent.txt"), "absent.txt cannot be read"),
+        (
+            ("--images", "{images}", "--groups", "{groups}", "--test-source", "moon"),
+            "no photograph is of the source 'moon'",
+        ),
+        (("--images", "{images}", "--types", "absent.json"), "absent.json cannot be read"),
+        (("--images", "{images}", "--no-such-option"), "No such option"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(tmp_path, capsys, drawn, arguments, message):
+    places = {"images": drawn.images, "groups": drawn.groups}
+    filled = [argument.format(**places) for argument in arguments]
+    code, _, err = run(capsys, "release", *filled, "--out", tmp_path / "made")
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_type_with_one_photograph_is_named(tmp_path, capsys, drawn):
+    images = shutil.copytree(drawn.images, tmp_path / "images")
+    (images / "lonely").mkdir()
+    draw("glock" if (images / "glock").exists() else sorted(images.iterdir())[0].name, 99,
+         "indexed").save(images / "lonely" / "1.png")  # fmt: skip
+    code, _, err = run(capsys, "release", "--images", images, "--out", tmp_path / "made")
+    assert code == 2
+    assert "type 'lonely' has one photograph" in err
+
+
+@pytest.mark.skipif(not (SHARED / "sources.csv").exists(), reason="no photographs at hand")
+def test_real_firearms_are_told_from_rooms_with_real_weights(tmp_path, capsys):
+    for kind, names in {"firearms": ("ak_family", "revolver_double_action"),
+                        "negatives": ("room", "food")}.items():  # fmt: skip
+        for name in names:
+            target = tmp_path / kind / name
+            target.mkdir(parents=True)
+            for path in sorted((SHARED / kind / name).glob("*.jpg"))[:16]:
+                (target / path.name).symlink_to(path)
+    weights = SHARED / "weights" / "mobilenet_v2_imagenet_onnxzoo_nohead.pth"
+    code, _, err = run(
+        capsys, "release", "--images", tmp_path / "firearms", "--lookalikes",
+        tmp_path / "negatives", "--weights", weights, "--out", tmp_path / "made",
+    )  # fmt: skip
+    assert code == 0, err
+    figures = load_release(tmp_path / "made").report["figures"]["threshold"]
+    assert figures["flags"]["at_threshold"]["recall"] >= 0.5
+    assert figures["flags"]["at_threshold"]["false_flags"] == 0
+    assert figures["types"]["recall_at_1"] >= 0.75
