@@ -1,114 +1,29 @@
-"""The command line: options, settings and exit codes. Knows nothing of how the commands work.
+"""The commands: their options, their help, and which part of the system does the work.
 
-What the commands need is imported only once a command runs with settings that are in order, so
-that ``--help`` and wrong settings are answered at once.
+What a command needs is imported only once it runs with settings that are in order, so that
+``--help`` and wrong settings are answered at once.
 """
 # ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
 
-import difflib
-import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from moderator.options import Group, Tuned, configured, consoles, exit_code, version
+
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from moderator.settings import Settings
-
-WRONG = 2
-"""Exit code of a run that ended with an error whose owner is named."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
 
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-Command = Callable[..., int]
 
-
-class _Group(click.Group):
-    """A group of commands that names the nearest one to a command that it does not know."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in self.commands and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.commands, n=1)
-            known = f"did you mean {near[0]}?" if near else f"see `{ctx.command_path} --help`"
-            raise click.UsageError(f"no command {name}; {known}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-class _Tuned(click.Command):
-    """A command whose help ends with all settings, read only when it is asked for."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from moderator.settings import PREFIX, fields
-
-        super().format_epilog(ctx, formatter)
-        rows = [(name, field.description or "") for _, name, field in fields()]
-        with formatter.section(f"Settings (--set name=value, {PREFIX}NAME or a --config file)"):
-            formatter.write_dl(rows)
-
-
-def _configured(command: Command) -> Command:
-    """Give a command ``--set`` and ``--config``, and hand it the settings that come of them."""
-
-    @click.option(
-        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Set a setting; repeatable."
-    )
-    @click.option("--config", type=FILE, help="TOML file of settings.")
-    @functools.wraps(command)
-    def wrapped(overrides: Sequence[str], config: Path | None, **given: Any) -> int:
-        from moderator import logs
-        from moderator.settings import load_settings
-
-        settings = load_settings(_pairs(overrides), config=config)
-        logs.set_up_command(settings.serving)
-        return command(settings, **given)
-
-    return wrapped
-
-
-def _pairs(overrides: Sequence[str]) -> Mapping[str, str]:
-    from moderator.errors import BadSettings
-
-    for text in overrides:
-        name, equals, _ = text.partition("=")
-        if not name.strip():
-            raise BadSettings(f"--set {text} names no setting; write --set name=value")
-        if not equals:
-            raise BadSettings(f"--set {text} names no value; write --set {text}=value")
-    return {name.strip(): value for name, _, value in (text.partition("=") for text in overrides)}
-
-
-def _consoles() -> "tuple[Console, Console]":
-    """Return the consoles of the standard output and the standard error."""
-    from rich.console import Console
-
-    return Console(), Console(stderr=True)
-
-
-def _version(ctx: click.Context, _: click.Parameter, wished: bool) -> None:
-    if wished:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            click.echo(f"moderator {version('moderator')}")
-        except PackageNotFoundError:
-            click.echo("moderator, not installed: run from its source")
-        ctx.exit()
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, callback=_version, expose_value=False, help="Show the version."
+    "--version", is_flag=True, callback=version, expose_value=False, help="Show the version."
 )
 def cli() -> None:
     """Find the posts whose images show firearms, and say which.
@@ -121,8 +36,8 @@ def cli() -> None:
     """
 
 
-@cli.command(cls=_Tuned)
-@_configured
+@cli.command(cls=Tuned)
+@configured
 def worker(settings: "Settings") -> int:
     """Read posts from Kafka and publish a decision for each.
 
@@ -143,7 +58,7 @@ def worker(settings: "Settings") -> int:
 @cli.command()
 @click.option("--posts", default=60, show_default=True, help="Posts after which it ends.")
 @click.option("--images", type=FOLDER, help="Folder of photographs to post as well.")
-@_configured
+@configured
 def demo(settings: "Settings", posts: int, images: Path | None) -> int:
     """Show a real worker deciding posts, on a Kafka of its own.
 
@@ -156,14 +71,14 @@ def demo(settings: "Settings", posts: int, images: Path | None) -> int:
     """
     from moderator.demo.session import run_demo
 
-    return run_demo(posts=posts, images=images, settings=settings, console=_consoles()[0])
+    return run_demo(posts=posts, images=images, settings=settings, console=consoles()[0])
 
 
 @cli.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="A decision/1 record a line and image.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the nearest prototypes as well.")
-@_configured
+@configured
 def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose: bool) -> int:
     """Decide image files as the worker would, without Kafka.
 
@@ -180,7 +95,7 @@ def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose:
     """
     from moderator.judge import run_decide
 
-    out, err = _consoles()
+    out, err = consoles()
     return run_decide(settings, images, out=out, err=err, as_json=as_json, verbose=verbose)
 
 
@@ -191,7 +106,7 @@ def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose:
 @click.option("--as", "form", type=click.Choice(["binary", "json"]), help="Form of the record.")
 @click.option("--rate", type=float, help="Most posts per second.")
 @click.option("--together", is_flag=True, help="Make one post of all images.")
-@_configured
+@configured
 def post(
     settings: "Settings",
     images: Sequence[Path],
@@ -212,7 +127,7 @@ def post(
     """
     from moderator.post import run_post
 
-    out, err = _consoles()
+    out, err = consoles()
     return run_post(
         settings,
         images,
@@ -227,7 +142,7 @@ def post(
 
 
 @cli.command()
-@_configured
+@configured
 def check(settings: "Settings") -> int:
     """Test all that a worker needs; change nothing.
 
@@ -242,10 +157,10 @@ def check(settings: "Settings") -> int:
     """
     from moderator.check import run_check
 
-    return run_check(settings, _consoles()[0])
+    return run_check(settings, consoles()[0])
 
 
-@cli.group(cls=_Group)
+@cli.group(cls=Group)
 def topics() -> None:
     """Create the topics.
 
@@ -256,7 +171,7 @@ def topics() -> None:
 
 
 @topics.command("create")
-@_configured
+@configured
 def topics_create(settings: "Settings") -> int:
     """Create the topics that are not there yet.
 
@@ -268,11 +183,11 @@ def topics_create(settings: "Settings") -> int:
     """
     from moderator.topics import create_topics
 
-    create_topics(settings, _consoles()[0])
+    create_topics(settings, consoles()[0])
     return 0
 
 
-@cli.group(cls=_Group)
+@cli.group(cls=Group)
 def release() -> None:
     """List, show and verify releases.
 
@@ -285,7 +200,7 @@ def release() -> None:
 @release.command("list")
 @click.argument("folder", required=False, type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@_configured
+@configured
 def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> int:
     """List the releases in a folder.
 
@@ -298,13 +213,13 @@ def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> in
     from moderator.releases import run_list
 
     folder = folder or settings.judging.release.resolve().parent
-    return run_list(folder, _consoles()[0], as_json=as_json)
+    return run_list(folder, consoles()[0], as_json=as_json)
 
 
 @release.command("show")
 @click.argument("directory", required=False, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@_configured
+@configured
 def release_show(settings: "Settings", directory: Path | None, as_json: bool) -> int:
     """Show what a release holds.
 
@@ -316,13 +231,13 @@ def release_show(settings: "Settings", directory: Path | None, as_json: bool) ->
     """
     from moderator.releases import run_show
 
-    return run_show(directory or settings.judging.release, _consoles()[0], as_json=as_json)
+    return run_show(directory or settings.judging.release, consoles()[0], as_json=as_json)
 
 
 @release.command("verify")
 @click.argument("directory", required=False, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@_configured
+@configured
 def release_verify(settings: "Settings", directory: Path | None, as_json: bool) -> int:
     """Check a release: every digest, and the network.
 
@@ -337,47 +252,12 @@ def release_verify(settings: "Settings", directory: Path | None, as_json: bool) 
 
     directory = directory or settings.judging.release
     device = settings.pipeline.device
-    return run_verify(directory, device, _consoles()[0], as_json=as_json)
+    return run_verify(directory, device, consoles()[0], as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 not all of it, 2 a named error, 130 Ctrl-C."""
-    sys.exit(_run(arguments))
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    from models.errors import ModelError
-    from moderator.errors import ModeratorError
-
-    try:
-        code = cli.main(arguments, prog_name="moderator", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.UsageError as error:
-        return _failed(_usage(error))
-    except click.ClickException as error:
-        return _failed(error.format_message())
-    except (ModeratorError, ModelError) as error:
-        return _failed(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-
-
-def _usage(error: click.UsageError) -> str:
-    """Return a usage error's text, with where to read on unless it says what was meant."""
-    text = error.format_message().rstrip(".")
-    text = f"{text[:1].lower()}{text[1:]}"
-    if "?" in text or text.endswith("`") or error.ctx is None:
-        return text
-    return f"{text}; see `{error.ctx.command_path} --help`"
-
-
-def _failed(message: str) -> int:
-    """Say in one line what is wrong."""
-    click.echo(f"moderator: {' '.join(message.split())}", err=True)
-    return WRONG
+    sys.exit(exit_code(cli, arguments))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from moderator.errors import BadSettings, Unavailable
 from moderator.settings import Kafka
@@ -34,6 +36,14 @@ FETCH_BYTES = 32 * 2**20
 
 LINGER = 0.005
 """Seconds that a record waits for others to go with it; every batch is flushed anyway."""
+
+REFUSALS = (
+    AuthorizationError,
+    IncompatibleBrokerVersion,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""Answers of a broker that trying again does not change."""
 
 DEAD_LETTER_ROOM = 64 * 1024
 """Bytes that the dead-letter topic takes beyond those of a post (design section 3)."""
@@ -193,27 +203,44 @@ def missing_topics(kafka: Kafka, topics: Iterable[str]) -> list[str]:
     return [topic for topic in topics if topic not in known]
 
 
+class _Telling(KafkaConnectionManager):  # type: ignore[misc]
+    """A connection manager that keeps why the brokers refused a connection.
+
+    The client itself goes on trying until its time is up, and then says only that it is.
+    """
+
+    refusal: KafkaError | None = None
+
+    def get_connection(self, *args: Any, **given: Any) -> Any:
+        connection = super().get_connection(*args, **given)
+        connection.init_future.add_errback(self._note)
+        return connection
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, REFUSALS):
+            self.refusal = error
+
+
 def _built(cls: Callable[..., Any], kafka: Kafka, configuration: dict[str, Any]) -> Any:
     """Construct a client; one whose construction fails leaves no connection or thread behind."""
-    opened: list[KafkaNetClient] = []
+    opened: list[tuple[KafkaNetClient, _Telling]] = []
 
     def opening(**given: Any) -> KafkaNetClient:
-        opened.append(KafkaNetClient(**given))
-        return opened[-1]
+        net = NetworkSelector(**given)
+        manager = _Telling(net, **given)
+        opened.append((KafkaNetClient(net=net, manager=manager), manager))
+        return opened[-1][0]
 
     try:
         return cls(**_common(kafka), **configuration, kafka_client=opening)
-    except KafkaError as error:
-        for client in opened:
+    except (AssertionError, KafkaError, OSError, ValueError) as error:
+        refusals = [manager.refusal for _, manager in opened if manager.refusal is not None]
+        for client, _ in opened:
             client.close()
-        raise _owned(error, kafka) from None
-    except (AssertionError, OSError, ValueError) as error:
-        for client in opened:
-            client.close()
-        raise BadSettings(f"the Kafka client refuses its settings: {error}") from None
+        raise _owned(refusals[0] if refusals else error, kafka) from None
 
 
-def _owned(error: KafkaError, kafka: Kafka) -> BadSettings | Unavailable:
+def _owned(error: Exception, kafka: Kafka) -> BadSettings | Unavailable:
     """Say whose fault it is that a client could not be constructed."""
     at = kafka.bootstrap_servers
     if isinstance(error, SaslAuthenticationFailedError):
@@ -221,7 +248,7 @@ def _owned(error: KafkaError, kafka: Kafka) -> BadSettings | Unavailable:
             f"{at} refuses user {kafka.sasl_username!r}: wrong user name or password; check "
             "sasl_username, sasl_password and sasl_mechanism"
         )
-    if isinstance(error, KafkaConfigurationError):
+    if isinstance(error, KafkaConfigurationError) or not isinstance(error, KafkaError):
         return BadSettings(f"the Kafka client refuses its settings: {error}")
     if isinstance(error, UnsupportedSaslMechanismError):
         return BadSettings(f"{at} does not offer {kafka.sasl_mechanism}; check sasl_mechanism")

@@ -27,7 +27,7 @@ from moderator.compose import media_type
 from moderator.decisions import Decided, to_json
 from moderator.errors import BadSettings
 from moderator.records import Post, PostImage, Record
-from moderator.settings import Cache, Settings
+from moderator.settings import Settings
 
 if TYPE_CHECKING:
     from moderator.examine import Batch, Examiner
@@ -100,10 +100,11 @@ def run_decide(
     """
     release = load_release(settings.judging.release)
     files = list(expanded(paths))
+    if not files:
+        return 0
     reader = Files(settings.limits.max_post_bytes)
-    alone = settings.model_copy(update={"cache": Cache(cache_entries=settings.cache.cache_entries)})
     with err.status(f"loading release {release.id}") if err.is_terminal else nullcontext():
-        parts = build(alone, release, fetcher=reader)
+        parts = build(_alone(settings, len(files)), release, fetcher=reader)
     with parts, Bar(err, len(files), hidden=out.is_terminal) as bar:
         for decided in decide_files(parts.examiner, files, settings.pipeline.max_batch):
             if as_json:
@@ -112,6 +113,18 @@ def run_decide(
                 _show(out, decided, verbose=verbose)
             bar.advance()
     return 1 if reader.unopened else 0
+
+
+def _alone(settings: Settings, files: int) -> Settings:
+    """Return settings that need no Redis, and no more processes than there are files."""
+    pipeline, cache = settings.pipeline, settings.cache
+    processes = min(pipeline.decode_processes, files)
+    return settings.model_copy(
+        update={
+            "pipeline": pipeline.model_copy(update={"decode_processes": processes}),
+            "cache": cache.model_copy(update={"redis_url": None}),
+        }
+    )
 
 
 def expanded(paths: Iterable[Path]) -> Iterator[Path]:

@@ -56,9 +56,11 @@ def decode(value: bytes, shape: Shape) -> Cached | None:
     if not (_whole(frames, at_most, shape) and _is_side(width) and _is_side(height)):
         return None
     rows = np.frombuffer(value, "<f2", offset=HEADER.size).astype(np.float16)
-    norms = np.linalg.norm(rows.reshape(frames, dimension).astype(np.float32), axis=1)
-    # A comparison with NaN is false, so what is not finite is not let through.
-    if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():
+    with np.errstate(all="ignore"):
+        norms = np.linalg.norm(rows.reshape(frames, dimension).astype(np.float32), axis=1)
+        # A comparison with NaN is false, so what is not finite is not let through.
+        sound = (np.abs(norms - 1) <= NORM_TOLERANCE).all()
+    if not sound:
         return None
     return Cached(rows.reshape(frames, dimension), width, height)
 

@@ -12,8 +12,8 @@ from models.prototypes import KINDS
 from models.release import Listed, Release, list_releases, load_release
 from moderator.errors import BadSettings
 
-SHOWN_FIGURES = 24
-"""Figures of a report that are shown to people; machines get it whole."""
+BREAKDOWN = "by_"
+"""Part of the names under which a report breaks figures down; people are shown the sums."""
 
 
 def run_list(folder: Path, out: Console, *, as_json: bool) -> int:
@@ -102,16 +102,17 @@ def _describe(out: Console, release: Release, more: Mapping[str, str], *, as_jso
     )
     for name, value in body.items():
         _line(out, f"{name.replace('_', ' '):<15} {'unknown' if value is None else value}")
-    for place, (name, value) in enumerate(_figures(report)):
-        if place == SHOWN_FIGURES:
-            _line(out, "report          … (--json shows all of it)")
-            break
+    for name, value in _figures(report.get("figures", report)):
         _line(out, f"{'report':<15} {name}: {value}")
+    for note in report.get("notes", ()):
+        _line(out, f"{'note':<15} {note}")
 
 
 def _figures(report: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the figures and texts of a report, those in objects named by their path."""
+    """Yield the figures of a report, those in objects named by their path, without breakdowns."""
     for name, value in report.items():
+        if BREAKDOWN in name:
+            continue
         if isinstance(value, Mapping):
             yield from _figures(value, f"{prefix}{name}.")
         elif isinstance(value, float):

@@ -124,7 +124,7 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
             )
         stop.wait(RETRY)
     if settings.cache.redis_url is not None and not stop.is_set():
-        check_redis(settings.cache, left())
+        check_redis(settings.cache, left(), stop)
     return not stop.is_set()
 
 

@@ -74,7 +74,10 @@ def tiny_release(tmp_path_factory):
         prototypes=prototypes,
         types=_types(),
         policy=_policy(room),
-        report={"note": "an untrained network, for tests", "images": len(indexed)},
+        report={
+            "figures": {"test": {"recall": 0.5, "recall_by_type": {"pistol": 0.25}}},
+            "notes": ["an untrained network, for tests"],
+        },
         created=datetime(2024, 1, 1, tzinfo=UTC).isoformat(),
         git_commit=None,
         dataset_digest=None,

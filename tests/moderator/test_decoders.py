@@ -276,7 +276,7 @@ def die(deaths: int) -> None:
         until(lambda: len(pool.pids) == 2)
         pool.release(pool.submit(PNG).result(60).slot)
         assert arena.free == 4
-        assert all(ended(pid) for pid in killed)
+        until(lambda: all(ended(pid) for pid in killed))
         nursery = nursery_of(pool)
         children = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
         assert len(children) <= 4
@@ -340,7 +340,7 @@ def test_the_nursery_killed_is_replaced_with_all_of_its_processes() -> None:
         os.kill(nursery, signal.SIGKILL)
         until(lambda: len(pool.pids) == 2 and not set(pool.pids) & set(first))
         pool.release(pool.submit(PNG).result(60).slot)
-        assert all(ended(pid) for pid in first)
+        until(lambda: all(ended(pid) for pid in first))
         assert arena.free == 8
 
 
@@ -418,7 +418,7 @@ def test_closing_cancels_what_is_not_done_and_ends_all() -> None:
             with pytest.raises(CancelledError):
                 future.result(0)
         assert pool.submit(PNG).cancelled()
-        assert all(ended(pid) for pid in pids)
+        until(lambda: all(ended(pid) for pid in pids))
         assert arena.free == 7
         pool.release(done.result().slot)
         assert arena.free == 8

@@ -229,6 +229,11 @@ def test_what_was_under_way_is_given_back_when_it_ends_early(step) -> None:
     assert dropped == begun - judged
 
 
+def test_an_empty_list_of_files_is_no_mistake(settings, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert decide(settings, [Path("-")]) == (0, [])
+
+
 def test_the_command_reads_a_list_of_files_and_writes_lines_for_machines(settings, files) -> None:
     order = ["harmless", "firearm", "absent"]
     done = subprocess.run(

@@ -37,10 +37,12 @@ def test_show_tells_people_what_it_holds(tiny_release) -> None:
         "26 firearm, 12 lookalike",
         f"{tiny_release.policy.threshold:.4f}",
         "2024-01-01T00:00:00+00:00",
+        "test.recall: 0.5",
         "an untrained network, for tests",
         "unknown",
     ):
         assert expected in text
+    assert "pistol" not in text, "breakdowns are for machines"
 
 
 def test_show_tells_machines_all_of_it(tiny_release) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from moderator.compose import NamedImage, PostRecord, build_record
 from moderator.demo.drawings import names
 from tests.moderator.member import Member, Network, until
+from tests.services.redis import RedisService
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -281,7 +282,14 @@ def test_the_overlay_is_served_before_the_first_post_is_decided(
         ("y", "override", banned, ""),
     ):
         key, value = encode_prototype(
-            name, tiny_release.network_digest, said, kind, None, "pistol", said, digest(data)
+            name,
+            tiny_release.network_digest,
+            said,
+            kind,
+            None,
+            family="pistol",
+            display_name=said,
+            digest=digest(data),
         )
         producer.send(topics.prototypes, key=key, value=value).get(30)
     producer.send(topics.prototypes, key=b"another/z", value=b"{}").get(30)
@@ -291,7 +299,7 @@ def test_the_overlay_is_served_before_the_first_post_is_decided(
         ("flag", "override"),
         ("pass", "override"),
     ]
-    assert {each["overlay"] for each in decisions.values()} == {2}
+    assert {each["overlay"] for each in decisions.values()} == {3}
     assert worker.metric('moderator_overlay_skipped_total{cause="network"}') == 1
     assert worker.stop() == 0
 
@@ -363,8 +371,10 @@ def test_wrong_settings_end_in_one_line_with_exit_code_2(network, member, settin
 
 
 def test_wrong_passwords_end_in_one_line_without_the_password(
-    kafka, network, member, redis_service
+    kafka, network, member, tmp_path
 ) -> None:
+    redis = RedisService(tmp_path, password="right-password")
+    redis.start()
     sasl = {
         "bootstrap_servers": kafka.sasl_bootstrap_servers,
         "security_protocol": "SASL_PLAINTEXT",
@@ -372,15 +382,18 @@ def test_wrong_passwords_end_in_one_line_without_the_password(
         "sasl_username": "member",
         "sasl_password": "wrong-password",
     }
-    for settings, said in (
-        (sasl, "sasl_password"),
-        ({"redis_url": redis_service.url_with("wrong-password")}, "redis_url"),
-    ):
-        code, text = ends(member(**settings))
-        assert code == 2, text
-        assert said in text
-        assert "wrong-password" not in text
-        assert "Traceback" not in text
+    try:
+        for settings, said in (
+            (sasl, "sasl_password"),
+            ({"redis_url": redis.url_with("wrong-password")}, "redis_url"),
+        ):
+            code, text = ends(member(**settings))
+            assert code == 2, text
+            assert said in text
+            assert "wrong-password" not in text
+            assert "Traceback" not in text
+    finally:
+        redis.kill()
 
 
 def test_a_damaged_release_is_refused(network, member, tiny_release, tmp_path) -> None:

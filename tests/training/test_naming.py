@@ -3,14 +3,15 @@ import json
 import pytest
 
 from training.errors import BadInput
-from training.naming import STARTER, read_types
+from training.naming import STARTER, named, read_types
 
 
 def test_names_come_from_the_table_and_else_from_the_folder(tmp_path):
     table = tmp_path / "types.json"
     entry = {"family": "pistol", "display_name": "Glock pistol"}
     table.write_text(json.dumps({"types": {"glock": entry, "unused": entry}}))
-    types = read_types(["glock", "Desert+Eagle_mk"], table)
+    types = named(["glock", "Desert+Eagle_mk"], read_types(table))
+    assert named(["glock"], read_types(None)).display_name("glock") == "glock"
     assert types.names == ("Desert+Eagle_mk", "glock")
     assert types.display_name("glock") == "Glock pistol"
     assert types.family("glock") == "pistol"
@@ -23,12 +24,12 @@ def test_a_table_that_is_none_is_named(tmp_path, text):
     table = tmp_path / "types.json"
     table.write_text(text)
     with pytest.raises(BadInput, match=r"types\.json cannot be read as a table"):
-        read_types(["glock"], table)
+        read_types(table)
 
 
 def test_the_starters_table_says_where_a_model_is_unknown():
     names = json.loads(STARTER.read_text())["types"]
-    types = read_types(names, STARTER)
+    types = named(names, read_types(STARTER))
     assert len(names) == 37
     for name in names:
         assert ("unknown" in types.display_name(name)) == name.startswith("coarse_")

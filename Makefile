@@ -1,0 +1,59 @@
+# Everything runs in an environment of its own; `make` alone lists what there is.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+# Photographs to build the starter release from; never part of the repository.
+DATA ?= ../shared/data
+
+PY := $(VENV)/bin/python
+# Touched last, so that an installation that was cut short is taken up again.
+READY := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast services lint types format starter benchmark clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY) ## Build the environment from requirements.lock (done by the others as needed)
+
+demo: $(READY) ## Watch a worker decide posts, without Java, Docker or GPU (ARGS="--posts 100")
+	@$(VENV)/bin/moderator demo $(ARGS)
+
+test: $(READY) services ## Run all tests, with the real Kafka and Redis (ARGS="-k delivery")
+	@$(PY) -m pytest $(ARGS)
+
+test-fast: $(READY) ## Run the tests that need no Kafka and little time
+	@tests/services/install.sh redis
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+services: $(READY) ## Install what the tests start: redis-server, Java, Maven (by apt), Kafka's jars
+	@tests/services/install.sh redis kafka
+	@$(PY) tests/services/kafka_jars.py >/dev/null
+
+lint: $(READY) ## Check style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(MAKE) --no-print-directory types
+
+types: $(READY) ## Check types alone
+	@$(PY) -m mypy
+
+format: $(READY) ## Format the code and mend what can be mended
+	@$(PY) -m ruff check --fix-only .
+	@$(PY) -m ruff format .
+
+starter: $(READY) ## Build models/starter from the photographs in DATA
+	@$(PY) -m training starter --data $(DATA) --out models/starter --replace $(ARGS)
+
+benchmark: $(READY) services ## Measure the worker against what its own work allows
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+clean: ## Remove caches and build outputs; the environment stays
+	@rm -rf build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find models moderator training tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@.ci/environment "$(VENV)" "$(PYTHON)"
+	@touch $@

@@ -1,0 +1,48 @@
+"""Families and display names of types, from a table or from the names of folders. Knows no images.
+
+A table is JSON: ``{"types": {"<type>": {"family": "pistol", "display_name": "Glock pistol"}}}``.
+"""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+from models.errors import BadRelease
+from models.types import Types
+from training.errors import BadInput
+
+STARTER = Path(__file__).with_name("types_starter.json")
+FAMILY = "firearm"
+"""Family of types that no table names."""
+
+
+def named(names: Collection[str], known: Types) -> Types:
+    """Return families and names for these types.
+
+    Args:
+        names: Of the types, as their folders are called.
+        known: Of a table. A type missing in it is called as its folder, with blanks for ``_``
+            and ``+``.
+    """
+    entries = {}
+    for name in names:
+        if name in known.names:
+            entries[name] = (known.family(name), known.display_name(name))
+        else:
+            entries[name] = (FAMILY, name.replace("_", " ").replace("+", " ").strip() or name)
+    return Types(entries)
+
+
+def read_types(table: Path | None) -> Types:
+    """Return what a table says; nothing without one.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    if table is None:
+        return Types({})
+    try:
+        raw = json.loads(table.read_text("utf-8"))
+        return Types.from_json(raw)
+    except (OSError, ValueError, BadRelease) as error:
+        raise BadInput(f"{table} cannot be read as a table of types: {error}") from None

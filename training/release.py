@@ -1,0 +1,178 @@
+"""Make a release of photographs: embed, choose prototypes, set thresholds, report, write.
+
+Joins the other parts of this package; holds no method of its own.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from models.index import PrototypeIndex
+from models.policy import Policy
+from models.prototypes import Prototypes
+from models.release import Release, load_release, write_release
+from training.embedding import embed
+from training.errors import BadInput
+from training.evaluation import judge, make_report, prototype_id
+from training.folder import dataset_digest
+from training.material import Material, gather, rounded
+from training.naming import named, read_types
+from training.recipe import Recipe
+from training.report import Judged
+from training.selection import clear, medoids_by_name
+from training.threshold import at_false_flag_rate, at_recall, calibrate
+
+SAME = 0.999
+"""Cosine that a photograph must have to itself when the written release embeds it again."""
+
+
+def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False) -> Release:
+    """Make a release and write it.
+
+    Args:
+        recipe: What of.
+        out: The release's directory.
+        console: For progress and what was found.
+        replace: Whether a release that is there already gives way once the new one is whole.
+
+    Raises:
+        BadInput: Photographs, tables or options cannot be used.
+        ModelError: The network cannot be made or the release cannot be written.
+    """
+    _check_out(out, replace=replace)
+    table = read_types(recipe.types)
+    network, material = gather(recipe, console)
+    prototypes = _prototypes(recipe, material)
+    index = PrototypeIndex.build(prototypes)
+    policy = _policy(recipe, judge(recipe, material, material.sides.threshold, index))
+    types = named(_types_of(prototypes), table)
+    written = _write(
+        out,
+        replace=replace,
+        network=network,
+        prototypes=prototypes,
+        types=types,
+        policy=policy,
+        report=make_report(
+            recipe, material, prototypes=prototypes, index=index, policy=policy, types=types
+        ),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=_commit(),
+        dataset_digest=dataset_digest(material.photos),
+        half_weights=recipe.half_weights,
+    )
+    _verify(written, material)
+    return written
+
+
+def _check_out(out: Path, *, replace: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not replace:
+        raise BadInput(f"{out} exists already; give another --out, or --replace")
+    if not (out / "manifest.json").is_file():
+        raise BadInput(f"{out} is not a release, so it is not replaced; give another --out")
+
+
+def _prototypes(recipe: Recipe, material: Material) -> Prototypes:
+    """Choose prototypes on their side; embeddings are rounded as a release stores them."""
+    side = material.sides.prototypes
+    firearms = [n for n in side if material.photos[n].firearm]
+    others = [n for n in side if not material.photos[n].firearm]
+    if recipe.clear_margin is not None:
+        firearms = _clear(material, firearms, others, recipe.clear_margin)
+    chosen: list[int] = []
+    for places, k in ((firearms, recipe.per_type), (others, recipe.per_kind)):
+        names = [material.photos[n].name for n in places]
+        found = medoids_by_name(material.rows[places], names, k, recipe.seed)
+        chosen.extend(places[n] for n in found)
+    photos = [material.photos[n] for n in chosen]
+    return Prototypes(
+        embeddings=rounded(material.rows[chosen]),
+        ids=tuple(prototype_id(photo.name, photo.digest) for photo in photos),
+        types=tuple(photo.name for photo in photos),
+        kinds=tuple("firearm" if photo.firearm else "lookalike" for photo in photos),
+    )
+
+
+def _clear(
+    material: Material, firearms: Sequence[int], others: Sequence[int], margin: float
+) -> list[int]:
+    photos = [material.photos[n] for n in firearms]
+    kept = clear(
+        material.rows[list(firearms)],
+        material.rows[list(others)],
+        [photo.group for photo in photos],
+        [photo.source for photo in photos],
+        margin,
+    )
+    if not kept.any():
+        raise BadInput(f"--clear-margin {margin} leaves no firearm; give a lower one")
+    return [n for n, keep in zip(firearms, kept, strict=True) if keep]
+
+
+def _policy(recipe: Recipe, judged: Judged) -> Policy:
+    firearms, harmless = judged.scores[judged.firearm], judged.scores[~judged.firearm]
+    if len(harmless):
+        threshold = at_false_flag_rate(harmless, recipe.false_flag_rate)
+        band = threshold - at_false_flag_rate(harmless, recipe.near_miss_rate)
+    else:
+        threshold, band = at_recall(firearms, recipe.fallback_recall), 0.0
+    fit = calibrate(judged.nearest[judged.firearm], judged.nearest[~judged.firearm], threshold)
+    return Policy(
+        threshold=round(threshold, 6),
+        near_miss=round(min(max(band, 0.0), 2.0), 6),
+        lookalike_margin=recipe.lookalike_margin,
+        score_slope=round(fit.slope, 6),
+        score_offset=round(fit.offset, 6),
+        neighbours=recipe.neighbours,
+    )
+
+
+def _types_of(prototypes: Prototypes) -> list[str]:
+    rows = zip(prototypes.types, prototypes.kinds, strict=True)
+    return sorted({name for name, kind in rows if kind == "firearm"})
+
+
+def _write(out: Path, *, replace: bool, **parts: Any) -> Release:
+    if not (replace and (out / "manifest.json").is_file()):
+        return write_release(out, **parts)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        write_release(beside / out.name, **parts)
+        out.rename(beside / "old")
+        try:
+            (beside / out.name).rename(out)
+        except OSError:
+            (beside / "old").rename(out)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return load_release(out)
+
+
+def _verify(release: Release, material: Material) -> None:
+    """Load the written network, which runs its self-test, and embed a photograph again."""
+    network = release.load_network("cpu")
+    place = material.sides.prototypes[0]
+    again = embed(network, [material.photos[place].path], release.spec.input).rows[0]
+    if float(again @ material.rows[place]) < SAME:
+        raise BadInput(f"{release.path} embeds a photograph otherwise than before; build it anew")
+
+
+def _commit() -> str | None:
+    """Return the commit of the code that runs; None outside a repository or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    here = Path(__file__).parent
+    asked = subprocess.run(  # noqa: S603 - a fixed command
+        [git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or None

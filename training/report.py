@@ -1,0 +1,178 @@
+"""The figures of a release's report, from similarities of held-out photographs. Pure.
+
+Must not know files, networks or indexes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.threshold import Floats, at_false_flag_rate
+
+RATES = (0.001, 0.01, 0.05)
+DIGITS = 4
+UNNAMED = "(unknown source)"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Held-out photographs and what the index says of them, as parallel columns.
+
+    Args:
+        names: Type of firearm, or kind of look-alike or harmless thing.
+        sources: None where not known.
+        firearm: bool[N], whether it shows a firearm.
+        nearest: float64[N], similarity to the nearest firearm, -1 without one.
+        scores: float64[N], flag scores (see ``training.threshold``).
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[str | None, ...]
+    firearm: NDArray[np.bool_]
+    nearest: Floats
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def flag_figures(judged: Judged, threshold: float, near_miss: float) -> dict[str, Any]:
+    """Return how well firearms are flagged.
+
+    ``at_threshold`` says what the release's own threshold does; ``recall_at_false_flags`` what
+    could be had with thresholds chosen on these very photographs, for comparing networks.
+    """
+    firearms, harmless = judged.scores[judged.firearm], judged.scores[~judged.firearm]
+    flagged = judged.scores >= threshold
+    return {
+        "firearms": len(firearms),
+        "harmless": len(harmless),
+        "at_threshold": {
+            "recall": _share(flagged[judged.firearm]),
+            "false_flags": _share(flagged[~judged.firearm]),
+            "recall_with_near_misses": _share(firearms >= threshold - near_miss),
+            "false_flags_with_near_misses": _share(harmless >= threshold - near_miss),
+        },
+        "recall_at_false_flags": _curve(firearms, harmless),
+        "firearms_flagged_by_source": _shares(_sources(judged), judged.firearm, flagged),
+        "firearms_flagged_by_type": _shares(judged.names, judged.firearm, flagged),
+        "harmless_flagged_by_source": _shares(_sources(judged), ~judged.firearm, flagged),
+        "harmless_flagged_by_kind": _shares(judged.names, ~judged.firearm, flagged),
+    }
+
+
+def type_figures(
+    similarities: NDArray[np.float32],
+    types: Sequence[str],
+    prototype_types: Sequence[str],
+    families: Mapping[str, str],
+    coarse: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return how well types are told, over the firearms whose type has prototypes.
+
+    Args:
+        similarities: float32[N, P], of firearms to firearm prototypes.
+        types: Of the firearms.
+        prototype_types: Of the prototypes.
+        families: Of types; a type that is missing is its own family.
+        coarse: Types that name no model: such firearms are left out as queries; such prototypes
+            stay, and are a wrong type but maybe the right family.
+
+    Returns:
+        ``queries``, ``recall_at_1``, ``recall_at_5``, ``family_at_1``, ``mean_average_precision``
+        (the paper's: trapezoids over the whole ranking), ``types_without_prototypes``.
+    """
+    prototype = np.asarray(prototype_types)
+    known = set(prototype_types)
+    named = [n for n, name in enumerate(types) if name not in coarse]
+    asked = [n for n in named if types[n] in known]
+    figures: dict[str, Any] = {
+        "queries": len(asked),
+        "types_without_prototypes": _counts([types[n] for n in named if types[n] not in known]),
+    }
+    first, fifth, family, precision = [], [], [], []
+    for place in asked:
+        order = np.argsort(-similarities[place], kind="stable")
+        ranked = prototype[order]
+        right = ranked == types[place]
+        first.append(bool(right[0]))
+        fifth.append(bool(right[:5].any()))
+        best = str(ranked[0])
+        own = families.get(types[place], types[place])
+        family.append(families.get(best, best) == own)
+        precision.append(average_precision(right))
+    figures["recall_at_1"] = _share(np.array(first, np.bool_))
+    figures["recall_at_5"] = _share(np.array(fifth, np.bool_))
+    figures["family_at_1"] = _share(np.array(family, np.bool_))
+    mean = round(float(np.mean(precision)), DIGITS) if precision else None
+    figures["mean_average_precision"] = mean
+    return figures
+
+
+def average_precision(relevant: NDArray[np.bool_]) -> float:
+    """Return the average precision of a ranking by trapezoids.
+
+    Args:
+        relevant: bool[N], whether each is relevant, best first.
+
+    Returns:
+        In 0..1; 0 where none is relevant.
+
+    Source: the evaluation of Hao et al., DeepFirearm, ICPR 2018 (after Philbin 2007):
+        Σ Δrecall · (p_before + p_after) / 2 over the relevant, where p_before is the precision
+        just before the item, 1 at the top of the ranking.
+    """
+    places = np.flatnonzero(relevant)
+    if not places.size:
+        return 0.0
+    hits = np.arange(places.size, dtype=np.float64)
+    after = (hits + 1) / (places + 1)
+    before = np.where(places == 0, 1.0, hits / np.maximum(places, 1))
+    return float(((before + after) / 2).mean())
+
+
+def side_figures(names: Sequence[str], sources: Sequence[str | None]) -> dict[str, Any]:
+    """Return how many photographs of a side there are, by name and by source."""
+    return {
+        "photographs": len(names),
+        "by_name": _counts(names),
+        "by_source": _counts([source or UNNAMED for source in sources]),
+    }
+
+
+def _curve(firearms: Floats, harmless: Floats) -> dict[str, Any]:
+    if not len(firearms) or not len(harmless):
+        return {}
+    thresholds = {rate: at_false_flag_rate(harmless, rate) for rate in RATES}
+    return {f"{rate:g}": _share(firearms >= cut) for rate, cut in thresholds.items()}
+
+
+def _shares(
+    labels: Sequence[str], among: NDArray[np.bool_], flagged: NDArray[np.bool_]
+) -> dict[str, Any]:
+    column = np.asarray(labels, dtype=object)
+    found = {}
+    for label in sorted({str(name) for name in column[among]}):
+        chosen = flagged[among & (column == label)]
+        found[label] = {
+            "photographs": len(chosen),
+            "flagged": int(chosen.sum()),
+            "share": _share(chosen),
+        }
+    return found
+
+
+def _sources(judged: Judged) -> list[str]:
+    return [source or UNNAMED for source in judged.sources]
+
+
+def _share(marks: NDArray[np.bool_]) -> float | None:
+    return round(float(marks.mean()), DIGITS) if len(marks) else None
+
+
+def _counts(labels: Sequence[str]) -> dict[str, int]:
+    names, counts = np.unique(np.asarray(labels, dtype=np.str_), return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}

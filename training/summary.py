@@ -1,0 +1,36 @@
+"""A release in a few lines for people. Must not know how it was made."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from models.release import Release
+
+
+def summary(release: Release) -> Iterator[str]:
+    """Yield what a release is and how good it was on held-out photographs."""
+    kinds = release.prototypes.kinds
+    firearms = sum(kind == "firearm" for kind in kinds)
+    yield f"release {release.id} in {release.path}"
+    yield (
+        f"{firearms} firearm prototypes of {len(release.types)} types, "
+        f"{len(kinds) - firearms} look-alikes; threshold {release.policy.threshold:.3f}"
+    )
+    for side, figures in release.report["figures"].items():
+        flags = figures["flags"]
+        at = flags["at_threshold"]
+        yield (
+            f"{side} photographs: {_percent(at['recall'])} of {flags['firearms']} firearms "
+            f"flagged, {_percent(at['false_flags'])} of {flags['harmless']} harmless"
+        )
+        yield _types(side, figures["types"])
+
+
+def _types(side: str, figures: Mapping[str, Any]) -> str:
+    return (
+        f"{side} photographs: type right in {_percent(figures['recall_at_1'])}, family in "
+        f"{_percent(figures['family_at_1'])} of {figures['queries']} firearms of known types"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,116 @@
+"""From similarities of held-out photographs to thresholds. Pure; must not know files or networks.
+
+A photograph's *flag score* is its similarity to the nearest firearm, or ``VETOED`` where a
+look-alike is nearer by more than the margin: it is flagged where the score reaches the threshold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+VETOED = -1.0
+"""Flag score of what no threshold flags."""
+
+CLEARANCE = 1e-4
+"""How far above the highest harmless score a threshold lies that is to flag none, in similarity."""
+
+
+def flag_scores(firearm: Floats, lookalike: Floats, margin: float) -> Floats:
+    """Return flag scores.
+
+    Args:
+        firearm: float64[N], similarity to the nearest firearm, -1 without one.
+        lookalike: float64[N], to the nearest look-alike, -1 without one.
+        margin: A look-alike wins when nearer by more than this.
+    """
+    return np.where(lookalike > firearm + margin, VETOED, firearm)
+
+
+def at_false_flag_rate(harmless: Floats, rate: float) -> float:
+    """Return the lowest threshold that flags at most this share of harmless photographs.
+
+    It lies midway between two scores, so that rounding changes nothing.
+
+    Args:
+        harmless: float64[N], flag scores, at least 1.
+        rate: In 0..1.
+
+    Raises:
+        ValueError: There are no scores.
+    """
+    if not len(harmless):
+        raise ValueError("a rate of false flags needs harmless photographs")
+    ranked = np.sort(harmless)[::-1]
+    allowed = int(np.floor(rate * len(ranked) + 1e-9))
+    if allowed >= len(ranked):
+        return float(ranked[-1])
+    # Equal scores are flagged together or not at all.
+    flagged = ranked[ranked > ranked[allowed]]
+    lower = float(ranked[allowed])
+    return (lower + float(flagged[-1])) / 2 if len(flagged) else min(1.0, lower + CLEARANCE)
+
+
+def at_recall(firearms: Floats, recall: float) -> float:
+    """Return the highest threshold that flags at least this share of firearms.
+
+    Args:
+        firearms: float64[N], flag scores, at least 1.
+        recall: In 0..1.
+
+    Raises:
+        ValueError: There are no scores.
+    """
+    if not len(firearms):
+        raise ValueError("a recall needs firearms")
+    ranked = np.sort(firearms)[::-1]
+    needed = max(1, int(np.ceil(recall * len(ranked) - 1e-9)))
+    return float(ranked[needed - 1])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """score = logistic(slope * (similarity - threshold) + offset); slope is above 0."""
+
+    slope: float
+    offset: float
+
+
+def calibrate(firearms: Floats, harmless: Floats, threshold: float) -> Calibration:
+    """Fit the score: the chance that it is a firearm, were both kinds equally frequent.
+
+    A logistic regression by Newton's method, each kind weighing one half, with a small ridge on
+    the slope so that it stays finite where the kinds do not overlap.
+
+    Args:
+        firearms: float64[N], similarities to the nearest firearm; at least 1.
+        harmless: float64[M], likewise; none: an arbitrary slope that gives 0.5 at the threshold.
+        threshold: At which the logistic's similarity is zero.
+    """
+    if not len(harmless):
+        return Calibration(slope=40.0, offset=0.0)
+    excess = np.concatenate([firearms, harmless]) - threshold
+    truth = np.concatenate([np.ones(len(firearms)), np.zeros(len(harmless))])
+    weights = np.where(truth == 1, 0.5 / len(firearms), 0.5 / len(harmless))
+    scale = float(excess.std()) or 1.0
+    slope, offset = _newton(excess / scale, truth, weights)
+    # A slope at or below zero would call nearer things less likely; they were not told apart.
+    return Calibration(slope=max(slope / scale, 1e-3), offset=offset)
+
+
+def _newton(x: Floats, truth: Floats, weights: Floats) -> tuple[float, float]:
+    features = np.stack([x, np.ones_like(x)], axis=1)
+    ridge = np.diag([1e-4, 1e-6])
+    beta = np.zeros(2)
+    for _ in range(100):
+        chance = 1 / (1 + np.exp(-np.clip(features @ beta, -60, 60)))
+        slope = features.T @ (weights * (chance - truth)) + ridge @ beta
+        bend = (features * (weights * chance * (1 - chance))[:, None]).T @ features + ridge
+        step = np.linalg.solve(bend, slope)
+        # Damped: a full step may overshoot where the kinds hardly overlap.
+        beta -= step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
+        if float(np.abs(step).max()) < 1e-9:
+            break
+    return float(beta[0]), float(beta[1])
