@@ -22,7 +22,9 @@ from kafka.net.selector import NetworkSelector
 
 from moderator.errors import BadSettings, Unavailable
 from moderator.settings import Kafka
+from moderator.transport import mend
 
+mend()
 logger = logging.getLogger(__name__)
 
 ATTEMPT = 3.0

@@ -91,7 +91,6 @@ def starter(data: Path) -> Recipe:
         # A head of 512 without a mean costs 0.02 and would save little.
         dimension=None,
         half_weights=True,
-        # Likewise with 50 of each type: all 0.72, the clear ones by 0, 0.02, 0.04: 0.76, 0.74, 0.77;
         # Likewise, of 50 of each type: 0.72 of all, 0.77 of the clear ones; more add nothing.
         clear_margin=0.04,
         per_type=50,
