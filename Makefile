@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark photographs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ starter: $(READY) ## Build models/starter from the photographs in DATA
 	@$(PY) -m training starter --data $(DATA) --out models/starter --replace $(ARGS)
 
 benchmark: $(READY) services ## Measure the worker against what its own work allows
-	@$(PY) -m tests.benchmarks $(ARGS)
+	@$(PY) -m tests.benchmarks --images $(DATA) $(ARGS)
+
+photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
+	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)
 
 clean: ## Remove caches and build outputs; the environment stays
 	@rm -rf build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

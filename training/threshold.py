@@ -15,7 +15,7 @@ VETOED = -1.0
 """Flag score of what no threshold flags."""
 
 CLEARANCE = 1e-4
-"""How far above the highest harmless score a threshold lies that is to flag none, in similarity."""
+"""How far beyond the last score a threshold lies that is to flag none or all, in similarity."""
 
 
 def flag_scores(firearm: Floats, lookalike: Floats, margin: float) -> Floats:
@@ -32,7 +32,8 @@ def flag_scores(firearm: Floats, lookalike: Floats, margin: float) -> Floats:
 def at_false_flag_rate(harmless: Floats, rate: float) -> float:
     """Return the lowest threshold that flags at most this share of harmless photographs.
 
-    It lies midway between two scores, so that rounding changes nothing.
+    It lies midway between two scores, so that rounding changes nothing. It is at most 1, so that
+    a harmless photograph that is a firearm's very own (similarity 1) is flagged all the same.
 
     Args:
         harmless: float64[N], flag scores, at least 1.
@@ -56,6 +57,8 @@ def at_false_flag_rate(harmless: Floats, rate: float) -> float:
 def at_recall(firearms: Floats, recall: float) -> float:
     """Return the highest threshold that flags at least this share of firearms.
 
+    It lies midway between two scores, so that rounding changes nothing.
+
     Args:
         firearms: float64[N], flag scores, at least 1.
         recall: In 0..1.
@@ -67,7 +70,9 @@ def at_recall(firearms: Floats, recall: float) -> float:
         raise ValueError("a recall needs firearms")
     ranked = np.sort(firearms)[::-1]
     needed = max(1, int(np.ceil(recall * len(ranked) - 1e-9)))
-    return float(ranked[needed - 1])
+    lowest = float(ranked[needed - 1])
+    missed = ranked[ranked < lowest]
+    return (lowest + float(missed[0])) / 2 if len(missed) else max(-1.0, lowest - CLEARANCE)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ def test_a_nearer_lookalike_vetoes():
 @given(similarities, rates)
 def test_the_threshold_keeps_the_rate_and_no_lower_one_between_scores_would(scores, rate):
     threshold = at_false_flag_rate(scores, rate)
+    assert threshold <= 1
+    scores = scores[scores < 1] if threshold == 1 else scores
     assert np.count_nonzero(scores >= threshold) <= rate * len(scores) + 1e-6
     lower = [value for value in scores if value < threshold]
     if lower:
@@ -36,7 +38,16 @@ def test_the_threshold_keeps_the_rate_and_no_lower_one_between_scores_would(scor
 def test_the_recall_is_reached_and_no_higher_score_would_do(scores, recall):
     threshold = at_recall(scores, recall)
     assert np.count_nonzero(scores >= threshold) >= recall * len(scores) - 1e-6
-    assert np.count_nonzero(scores > threshold) < recall * len(scores)
+    lowest = scores[scores >= threshold].min()
+    assert np.count_nonzero(scores > lowest) < recall * len(scores)
+
+
+def test_rounding_a_threshold_changes_nothing():
+    scores = np.array([0.81156851, 0.81156849, 0.7, 0.5])
+    for recall, kept in ((0.75, 3), (1.0, 4)):
+        threshold = round(at_recall(scores, recall), 6)
+        assert np.count_nonzero(scores >= threshold) == kept
+    assert np.count_nonzero(scores >= round(at_false_flag_rate(scores, 0.5), 6)) == 2
 
 
 def test_a_threshold_lies_between_two_scores():
