@@ -224,6 +224,11 @@ class KafkaService:
                 return sorted(records, key=lambda record: (record.partition, record.offset))
             quiet = min(2 * quiet, 15.0)
 
+    def segment(self, topic: str, partition: int) -> Path:
+        """Return the broker's own file of a partition that has only one."""
+        (found,) = (self._folder / "data" / f"{topic}-{partition}").glob("*.log")
+        return found
+
     def _consume(self, topic: str, committed: bool, quiet: float) -> list[Consumed]:
         show = ("print.partition", "print.offset", "print.headers", "print.key", "print.value")
         separators = {
