@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 from models.release import Release
 from moderator.decide import Actions
 from moderator.decisions import Provenance
-from moderator.decoders import DecodeLimits, DecodePool
+from moderator.decoding.decoders import DecodeLimits, DecodePool
 from moderator.settings import Judging, Limits, Settings
 from moderator.slots import CHANNELS, SlotArena
 
 if TYPE_CHECKING:
-    from moderator.cache import EmbeddingCache
+    from moderator.caching.cached import EmbeddingCache
     from moderator.embedder import Embedder
     from moderator.examine import Examiner, ImageFetcher
     from moderator.match import Matcher
@@ -100,7 +100,7 @@ def _joined(
     stack: ExitStack,
 ) -> Parts:
     """Build the parts that need torch or the network around those that do not."""
-    from moderator.cache import open_cache
+    from moderator.caching.cache import open_cache
     from moderator.examine import Examiner
     from moderator.match import Matcher
 
@@ -126,7 +126,7 @@ def _joined(
 
 
 def _fetcher(settings: Settings, stack: ExitStack) -> "ImageFetcher":
-    from moderator.fetch import Fetcher
+    from moderator.fetching.fetch import Fetcher
 
     fetcher = Fetcher(settings.fetch, settings.limits.max_post_bytes)
     stack.callback(fetcher.close)

@@ -71,7 +71,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     if settings.cache.redis_url is None:
         yield Finding("ok", "redis", "none is set: embeddings are kept in process memory")
         return
-    from moderator.cache import check_redis
+    from moderator.caching.cache import check_redis
 
     check_redis(settings.cache, settings.kafka.start_timeout or 1.0)
     yield Finding("ok", "redis", "answers")

@@ -181,7 +181,7 @@ def topics_create(settings: "Settings") -> int:
     Example:
       moderator topics create --set replication=1 --set min_insync_replicas=1
     """
-    from moderator.topics import create_topics
+    from moderator.streaming.topics import create_topics
 
     create_topics(settings, consoles()[0])
     return 0

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Histogram
 
 from models.index import Neighbours
 from models.policy import Policy
-from moderator.cache import Cached, EmbeddingCache
+from moderator.caching.cached import Cached, EmbeddingCache
 from moderator.decide import (
     Actions,
     ImageDecision,
@@ -29,10 +29,10 @@ from moderator.decide import (
     unjudged,
 )
 from moderator.decisions import Decided, DecidedImage, Provenance
-from moderator.decode import Undecodable
-from moderator.decoders import Decoded, DecodePool
+from moderator.decoding.decode import Undecodable
+from moderator.decoding.decoders import Decoded, DecodePool
 from moderator.embedder import Embedder, Embeddings, Frame
-from moderator.fetch import Unreachable
+from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
 from moderator.records import Post, PostImage, digest
 

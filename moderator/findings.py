@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from moderator.clients import DEAD_LETTER_ROOM, transactional_id
 from moderator.settings import Settings
+from moderator.streaming.clients import DEAD_LETTER_ROOM, transactional_id
 
 Level = Literal["ok", "WARN", "FAIL"]
 

@@ -52,7 +52,7 @@ class Files:
 
     def fetch(self, url: str) -> Future[bytes]:
         """Return a future that is done: the bytes of the file at ``url``, or ``Unreachable``."""
-        from moderator.fetch import Unreachable
+        from moderator.fetching.fetch import Unreachable
 
         result: Future[bytes] = Future()
         try:

@@ -17,10 +17,10 @@ from prometheus_client import Gauge
 
 from moderator.batching import Batching
 from moderator.decisions import Decided
-from moderator.epochs import Epochs
 from moderator.examine import Batch, Examiner
-from moderator.reader import Inbox
 from moderator.records import Post, Record, parse_post
+from moderator.streaming.epochs import Epochs
+from moderator.streaming.reader import Inbox
 from moderator.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)

@@ -200,7 +200,7 @@ def _agree(
 
 def _producer(settings: Settings) -> Sender:
     """Return a producer to which the posts topic is known."""
-    from moderator import clients
+    from moderator.streaming import clients
 
     kafka, topic = settings.kafka, settings.topics.posts_topic
     clients.wait_for_broker(kafka, kafka.start_timeout, None)

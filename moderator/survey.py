@@ -24,10 +24,10 @@ from kafka.errors import AuthorizationError, KafkaError, SecurityDisabledError, 
 from kafka.protocol.consumer.group import HeartbeatRequest
 from kafka.protocol.producer.transaction import EndTxnRequest
 
-from moderator import clients
 from moderator.errors import Unavailable
 from moderator.findings import BrokerFacts, TopicFacts, topic_names
 from moderator.settings import Settings
+from moderator.streaming import clients
 
 NOBODY = "moderator-check"
 """Id of a member that no group has: brokers make up longer ones."""

@@ -16,19 +16,19 @@ from typing import TypeVar
 from prometheus_client import Gauge
 
 from models.release import Release, load_release
-from moderator import clients
 from moderator.assembly import Parts, build
-from moderator.cache import check_redis
-from moderator.epochs import Epochs
+from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
-from moderator.prototype_reader import TopicReader
-from moderator.publish import Publisher
-from moderator.reader import Inbox, Reader, Reading
 from moderator.settings import Settings, Topics
-from moderator.unreadable import tolerate_unreadable
+from moderator.streaming import clients
+from moderator.streaming.epochs import Epochs
+from moderator.streaming.prototype_reader import TopicReader
+from moderator.streaming.publish import Publisher
+from moderator.streaming.reader import Inbox, Reader, Reading
+from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ from kafka import TopicPartition
 from rich.console import Console
 
 from models.release import Release, load_release
-from moderator import clients
 from moderator.demo.broker import API_VERSION, Broker
 from moderator.demo.feed import Feed
 from moderator.demo.interrupt import Interrupt
@@ -24,6 +23,7 @@ from moderator.demo.tally import Outcome, outcome, summary
 from moderator.errors import BadSettings, Unavailable
 from moderator.post import Sender
 from moderator.settings import Kafka, Serving, Settings, Topics
+from moderator.streaming import clients
 
 WINDOW = 16
 """Posts that are posted and not yet decided, at most."""

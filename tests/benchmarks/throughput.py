@@ -22,7 +22,7 @@ import numpy as np
 
 from models.release import Release, load_release
 from moderator.compose import NamedImage, build_record, media_type
-from moderator.decode import decode
+from moderator.decoding.decode import decode
 from moderator.settings import STARTER, load_settings
 from tests.benchmarks.processes import cpu_seconds, pss_bytes
 from tests.conftest import TopicNames

@@ -15,9 +15,9 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from moderator import clients
 from moderator.compose import PostRecord
 from moderator.settings import load_settings
+from moderator.streaming import clients
 from tests.services.process import free_port
 
 PATIENCE = 90.0

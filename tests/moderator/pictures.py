@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from models.spec import InputSpec
-from moderator.decode import CAUSES, DecodedImage, Undecodable, decode
+from moderator.decoding.decode import CAUSES, DecodedImage, Undecodable, decode
 
 SPEC = InputSpec(sizes=((64, 64), (48, 96), (96, 48)))
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

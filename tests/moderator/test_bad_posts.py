@@ -18,7 +18,6 @@ from kafka import KafkaProducer
 from PIL import Image
 
 from moderator.compose import NamedImage, build_record
-from moderator.demo.drawings import draw
 from tests.moderator.member import Member, Network, until
 from tests.moderator.pictures import encoded, png_header, solid
 

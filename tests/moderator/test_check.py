@@ -20,9 +20,9 @@ from kafka.admin import (
 from kafka.errors import NoOffsetForPartitionError
 from rich.console import Console
 
-from moderator import clients
 from moderator.check import run_check
 from moderator.settings import load_settings
+from moderator.streaming import clients
 from tests.services.kafka import SASL_PASSWORD, SASL_USERNAME
 from tests.services.process import free_port
 

@@ -24,7 +24,7 @@ README = REPOSITORY / "README.md"
 
 def metrics_table() -> str:
     """Return all metrics of the worker as rows of a Markdown table."""
-    for module in pkgutil.iter_modules(moderator.__path__, "moderator."):
+    for module in pkgutil.walk_packages(moderator.__path__, "moderator."):
         if not module.ispkg and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     rows = []

@@ -103,7 +103,7 @@ def test_the_probes_answer_as_the_watchdog_says(probes, watchdog, clock) -> None
 
 
 def test_metrics_are_in_the_text_format_with_help_and_type(probes) -> None:
-    from moderator import publish
+    from moderator.streaming import publish
 
     publish.DECISIONS.labels("flag", "match").inc(0)
     status, text = get(probes, "/metrics")

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from moderator.addresses import Address
-from moderator.unreachable import Unreachable
+from moderator.fetching.addresses import Address
+from moderator.fetching.unreachable import Unreachable
 
 NAMES = "DNS:images.example,DNS:*.cdn.example"
 

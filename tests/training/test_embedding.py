@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from models.spec import InputSpec
-from moderator.decode import decode
+from moderator.decoding.decode import decode
 from training.embedding import embed, read
 
 SPEC = InputSpec(((32, 32), (32, 64)))

@@ -1,0 +1,1 @@
+"""Embeddings of pictures seen before: in process memory or in Redis."""

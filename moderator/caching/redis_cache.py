@@ -1,0 +1,180 @@
+"""Embeddings of pictures seen before, in a Redis that all members share.
+
+An outage of Redis costs hits, never decisions: nothing here raises in use, a lookup takes no
+longer than ``redis_timeout``, a write is not waited for. Knows nothing of pictures.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+from prometheus_client import Counter, Gauge
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError
+
+from moderator import settings
+from moderator.caching.breaker import Breaker
+from moderator.caching.cached import CACHE_LOOKUPS, Cached
+from moderator.caching.redis_client import redis_client
+from moderator.caching.redis_value import Shape, decode, encode
+
+logger = logging.getLogger(__name__)
+
+CACHE_REJECTED = Counter(
+    "moderator_cache_rejected_total",
+    "Entries of Redis that were not what they should be, each counted as a miss too.",
+)
+CACHE_DROPPED = Counter(
+    "moderator_cache_dropped_total", "Pictures that could not be written to the cache."
+)
+CACHE_AVAILABLE = Gauge(
+    "moderator_cache_available", "1 while Redis answers, 0 while it is not asked."
+)
+
+SHORT_DIGEST = 16
+"""Hex digits of the network's digest in a key."""
+
+MAX_PENDING = 8
+"""Writes waiting to be sent beyond which further ones are dropped."""
+
+WRITES_REFUSED = (OutOfMemoryError, ReadOnlyError, NoPermissionError)
+"""Errors of writing while reading may go on."""
+
+
+class RedisCache:
+    """Embeddings of one network in Redis.
+
+    All commands run one after the other on one thread of its own, so that the caller's wait has a
+    limit whatever Redis, the network or name resolution do.
+
+    Args:
+        cache: URL, time-out and time to live.
+        network_digest: Of the network; part of every key.
+        shape: What this member's entries look like; others count as misses.
+        clock: Monotonic time in seconds, for the pauses after failures.
+
+    Raises:
+        BadSettings: ``redis_url`` is not a URL of Redis.
+    """
+
+    def __init__(
+        self,
+        cache: settings.Cache,
+        network_digest: str,
+        shape: Shape,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeout = cache.redis_timeout
+        self._ttl = max(1, round(cache.cache_ttl * 1000))
+        self._shape = shape
+        short = network_digest.removeprefix("sha256:")[:SHORT_DIGEST]
+        self._prefix = f"moderator:embedding:{short}:"
+        self._client = redis_client(cache, cache.redis_timeout)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
+        self._writing = threading.BoundedSemaphore(MAX_PENDING)
+        self._asking = Breaker(clock)
+        self._storing = Breaker(clock)
+        CACHE_AVAILABLE.set(1)
+
+    def get_many(self, digests: Sequence[str]) -> dict[str, Cached]:
+        """Return what is kept of these pictures, after ``redis_timeout`` at most."""
+        if not digests:
+            return {}
+        if not self._asking.closed:
+            CACHE_LOOKUPS.labels("bypass").inc(len(digests))
+            self._probe()
+            return {}
+        values = self._read([self._prefix + digest for digest in digests])
+        if values is None:
+            CACHE_LOOKUPS.labels("error").inc(len(digests))
+            return {}
+        found = self._found(digests, values)
+        CACHE_LOOKUPS.labels("hit").inc(len(found))
+        CACHE_LOOKUPS.labels("miss").inc(len(digests) - len(found))
+        return found
+
+    def put_many(self, entries: Mapping[str, Cached]) -> None:
+        """Hand these pictures over to be written; what cannot be written soon is dropped."""
+        if not entries:
+            return
+        if not self._asking.closed or not self._writing.acquire(blocking=False):
+            CACHE_DROPPED.inc(len(entries))
+        elif self._storing.closed or self._storing.probe_due():
+            self._thread.submit(self._write, dict(entries))
+        else:
+            self._writing.release()
+            CACHE_DROPPED.inc(len(entries))
+
+    def close(self) -> None:
+        """Write what was handed over, where Redis answers, and let go of the connection.
+
+        Nothing may be asked any more.
+        """
+        self._thread.shutdown(wait=True)
+        self._client.close()
+
+    def _read(self, keys: Sequence[str]) -> Sequence[Any] | None:
+        """Return the values of these keys, None where they cannot be had."""
+        answer = self._thread.submit(self._client.mget, keys)
+        try:
+            return cast("Sequence[Any]", answer.result(self._timeout))
+        except Exception as error:  # whatever it is, it costs hits, not decisions
+            answer.cancel()
+            self._lost(error)
+            return None
+
+    def _found(self, digests: Sequence[str], values: Sequence[Any]) -> dict[str, Cached]:
+        found = {}
+        for digest, value in zip(digests, values, strict=True):
+            if value is None:
+                continue
+            cached = decode(value, self._shape)
+            if cached is None:
+                CACHE_REJECTED.inc()
+            else:
+                found[digest] = cached
+        return found
+
+    def _write(self, entries: Mapping[str, Cached]) -> None:
+        try:
+            self._send(entries)
+        except WRITES_REFUSED as error:
+            CACHE_DROPPED.inc(len(entries))
+            if self._storing.failed():
+                logger.warning("Redis refuses to store: %s; what it has is still used", error)
+        except Exception as error:  # whatever it is, it costs hits, not decisions
+            CACHE_DROPPED.inc(len(entries))
+            self._storing.failed()
+            self._lost(error)
+        else:
+            self._storing.succeeded()
+        finally:
+            self._writing.release()
+
+    def _send(self, entries: Mapping[str, Cached]) -> None:
+        if not self._asking.closed:
+            raise ConnectionError("it did not answer before")
+        pipeline = self._client.pipeline(transaction=False)
+        for digest, cached in entries.items():
+            pipeline.set(self._prefix + digest, encode(cached, self._shape), px=self._ttl)
+        pipeline.execute()
+
+    def _probe(self) -> None:
+        """Find out whether Redis is back, without waiting for the answer."""
+        if self._asking.probe_due():
+            self._thread.submit(self._client.ping).add_done_callback(self._probed)
+
+    def _probed(self, answer: "Future[Any]") -> None:
+        if answer.exception() is not None:
+            self._asking.failed()
+        elif self._asking.succeeded():
+            CACHE_AVAILABLE.set(1)
+            logger.info("Redis answers again")
+
+    def _lost(self, error: Exception) -> None:
+        CACHE_AVAILABLE.set(0)
+        if self._asking.failed():
+            text = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            logger.warning("Redis: %s; deciding goes on without the cache", text)

@@ -1,0 +1,153 @@
+"""What runs apart from the worker to decode images: a nursery, and the processes it forks.
+
+The nursery imports everything once and never touches an image; it forks a decode process within
+milliseconds, so that one that dies is cheaply replaced. Imports neither torch nor anything of
+Kafka. What goes over the sockets is plain bytes and JSON: a process that a hostile image took over
+must not be able to make the worker unpickle anything.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models.spec import InputSpec
+from moderator.decoding.decode import Undecodable, decode
+from moderator.slots import ArenaHandle, SlotArena
+
+REQUEST = struct.Struct("<IQ")
+"""Before an image's bytes: the slot to decode into, and how many bytes follow."""
+
+FORK = struct.Struct("<q")
+"""Asked of the nursery, with a socket: the dead process to reap, or 0. Answered: the new one's."""
+
+READY = b'"ready"\n'
+"""The first line of a decode process; later ones answer its images one by one, in order."""
+
+MAX_FILES = 16
+"""Files that a decode process may have open: its sockets, the slots, and little else."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Fork a decode process at every request, until the parent is gone."""
+    given = json.loads(sys.argv[1])
+    # The member drains on these; until then it needs images decoded.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _die_with_parent()
+    arena = SlotArena.attach(ArenaHandle(**given["arena"]))
+    arena.close()
+    spec = InputSpec.from_json(given["input"])
+    control = socket.socket(fileno=given["control"])
+    gc.freeze()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, FORK.size, 1)
+        if not message:
+            return
+        _reap(*FORK.unpack(message))
+        theirs = socket.socket(fileno=descriptors[0])
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _decode_process(theirs, arena, spec, given)
+        theirs.close()
+        control.sendall(FORK.pack(pid))
+
+
+def _reap(pid: int) -> None:
+    # Until now a zombie held the id, so that the parent could never kill another process by it.
+    if pid:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def _decode_process(
+    connection: socket.socket, arena: SlotArena, spec: InputSpec, given: Mapping[str, Any]
+) -> None:
+    """Decode until the parent is gone; never returns into the nursery's code."""
+    try:
+        _die_with_parent()
+        _quieten_libraries()
+        _restrain(given["memory"])
+        limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
+        serve(connection, arena, spec, limits)
+    except (ConnectionError, EOFError):
+        pass
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+def serve(
+    connection: socket.socket, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+) -> None:
+    """Answer every image before the next is begun, so that a death is the first unanswered one's.
+
+    Raises:
+        ConnectionError, EOFError: The parent is gone.
+    """
+    stream = connection.makefile("rb")
+    connection.sendall(READY)
+    while header := stream.read(REQUEST.size):
+        slot, length = REQUEST.unpack(header)
+        data = stream.read(length)
+        if len(data) < length:
+            raise EOFError
+        connection.sendall(json.dumps(_answer(data, slot, arena, spec, limits)).encode() + b"\n")
+
+
+def _answer(
+    data: bytes, slot: int, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+) -> list[Any] | str:
+    try:
+        image = decode(data, spec, **limits)
+    except Undecodable as error:
+        return error.cause
+    sizes = [frame.shape[:2] for frame in image.frames]
+    for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
+        arena.frame(slot, number, *size)[...] = frame
+    return [image.width, image.height, sizes]
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _quieten_libraries() -> None:
+    """Keep this process's own errors on stderr, and what C libraries say of bad images off it."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
+def _restrain(memory: int) -> None:
+    """Limit what a bad image can take; the time it takes is the parent's to watch."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
+    most = _address_space() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _address_space() -> int:
+    """Return the bytes of address space in use: libraries and slots, before any image."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 2**30
+    return int(statm.read_text().split()[0]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Images by reference: https, files and object stores, each within narrow bounds."""

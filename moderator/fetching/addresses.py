@@ -1,0 +1,142 @@
+"""Names to addresses that may be connected to: public ones only. Knows nothing of URLs."""
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Protocol, TypeVar
+
+from moderator.fetching.unreachable import Unreachable
+
+Address = tuple[str, int]
+"""An IP address, as text, and a port."""
+
+T = TypeVar("T")
+
+MAX_WAITING = 64
+"""Look-ups under way at once; further ones wait for their turn within their time."""
+
+EMBEDDING = (
+    (ipaddress.IPv6Network("::/96"), 0),  # IPv4-compatible, long deprecated
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # IPv4-mapped
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),  # IPv4-translated (SIIT)
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
+    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4: the IPv4 address follows the prefix
+)
+"""IPv6 networks whose addresses hold an IPv4 address, and how many bits stand after that."""
+
+NOT_PUBLIC = (
+    ipaddress.IPv4Network("100.64.0.0/10"),  # shared between carriers; some clouds' metadata
+    ipaddress.IPv4Network("192.0.0.0/24"),  # protocols' own; some clouds' metadata
+    ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relays
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 of a local network
+    ipaddress.IPv6Network("2001::/23"),  # Teredo and other protocols' own
+    ipaddress.IPv6Network("3fff::/20"),  # documentation
+    ipaddress.IPv6Network("5f00::/16"),  # segment routing
+    ipaddress.IPv6Network("fec0::/10"),  # site-local, long deprecated
+)
+"""What ``ipaddress`` calls global in one of the Python versions at hand, and is not for us."""
+
+
+class Resolver(Protocol):
+    """Where a host's addresses come from."""
+
+    def __call__(self, host: str, port: int, timeout: float) -> Sequence[Address]:
+        """Return the addresses to connect to, first choice first; at least one.
+
+        Raises:
+            Unreachable: There is none, none in time, or one that must not be connected to.
+        """
+        ...
+
+
+class PublicResolver:
+    """The system's resolver, for names that lead to public addresses alone.
+
+    A name is looked up once and the connection made to the very address that was checked, so
+    that a name which changes its mind in between gains nothing. One bad address among good ones
+    refuses the name as a whole: no honest host has such a mixture.
+
+    Args:
+        lookup: Looks up a name as ``socket.getaddrinfo`` does.
+    """
+
+    def __init__(self, lookup: Callable[..., list[tuple]] = socket.getaddrinfo) -> None:  # type: ignore[type-arg]
+        self._lookup = lookup
+        self._turns = threading.BoundedSemaphore(MAX_WAITING)
+
+    def __call__(self, host: str, port: int, timeout: float) -> Sequence[Address]:
+        """See ``Resolver``; ``timeout`` is in seconds."""
+        try:
+            found = within(timeout, self._turns, lambda: self._looked_up(host, port))
+        except (OSError, UnicodeError) as error:
+            again = getattr(error, "errno", None) == socket.EAI_AGAIN
+            raise Unreachable("refused" if again else "not-found") from error
+        addresses = list(dict.fromkeys((entry[4][0], port) for entry in found))
+        if not addresses:
+            raise Unreachable("not-found")
+        if not all(is_public(address) for address, _ in addresses):
+            raise Unreachable("address")
+        return addresses
+
+    def _looked_up(self, host: str, port: int) -> list[tuple]:  # type: ignore[type-arg]
+        return self._lookup(host, port, type=socket.SOCK_STREAM)
+
+
+def within(timeout: float, turns: threading.BoundedSemaphore, call: Callable[[], T]) -> T:
+    """Return what a call without a time limit of its own gives, if it does so in time.
+
+    A call that hangs keeps its thread and one of the turns until it ends.
+
+    Args:
+        timeout: Seconds, those of waiting for a turn included.
+        turns: How many calls may be under way.
+        call: What to do, on a thread of its own.
+
+    Raises:
+        Unreachable: It took too long; or whatever the call raises.
+    """
+    if not turns.acquire(timeout=max(0.0, timeout)):
+        raise Unreachable("timeout")
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+        finally:
+            turns.release()
+
+    # A daemon: a resolver that hangs must not hold up the end of the process.
+    threading.Thread(target=run, name="look-up", daemon=True).start()
+    try:
+        return result.result(max(0.0, timeout))
+    except FutureTimeoutError as error:
+        if not result.done():
+            raise Unreachable("timeout") from error
+        return result.result()
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open Internet, of one host.
+
+    Not so: private, loopback, link-local (with the metadata services of clouds), shared,
+    multicast, reserved and unspecified ones, and IPv6 addresses that hold such an IPv4 address.
+    An address with a scope (``fe80::1%eth0``) is not public either.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.scope_id is not None:
+            return False
+        for network, shift in EMBEDDING:
+            if parsed in network:
+                return is_public(str(ipaddress.IPv4Address(int(parsed) >> shift & 0xFFFFFFFF)))
+    if parsed.is_multicast or parsed.is_reserved or not parsed.is_global:
+        return False
+    return not any(parsed in network for network in NOT_PUBLIC)

@@ -1,0 +1,176 @@
+"""Fetch images by reference, many at once. Knows nothing of posts, and trusts no URL.
+
+Where an image may come from is the settings' to say; without them, from nowhere.
+"""
+
+import contextlib
+import logging
+import ssl
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from moderator.concerns import Fetch
+from moderator.fetching.addresses import PublicResolver, Resolver
+from moderator.fetching.files import FileSource
+from moderator.fetching.https import HttpsSource
+from moderator.fetching.stores import StoreSource
+from moderator.fetching.unreachable import CAUSES, Unreachable
+
+__all__ = ["CAUSES", "Fetcher", "Unreachable"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A fetch whose turn has not come; ``since`` is a monotonic time in seconds."""
+
+    url: str
+    future: Future[bytes]
+    since: float
+
+
+class Fetcher:
+    """Fetches images on threads of its own.
+
+    The time of a fetch counts from its own start, so that a long queue makes nothing unreachable.
+    No host has more than half of the connections, and once one does not answer in time, what has
+    already waited for it that long is not tried any more: a slow host holds up its own images
+    alone, and those only for about twice the time.
+
+    Args:
+        fetch: From where, how long, how many at once.
+        max_bytes: Most bytes of an image.
+        resolver: Where the addresses of hosts come from, and which are allowed.
+        context: How hosts prove their names over TLS.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        max_bytes: int,
+        *,
+        resolver: Resolver | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._timeout = fetch.fetch_timeout
+        self._https = HttpsSource(
+            fetch.allowed_hosts,
+            max_bytes,
+            resolver or PublicResolver(),
+            context or ssl.create_default_context(),
+        )
+        self._files = FileSource(fetch.allowed_root, max_bytes)
+        self._stores = StoreSource(fetch.allowed_stores, max_bytes, fetch.fetch_connections)
+        self._share = max(1, fetch.fetch_connections // 2)
+        self._threads = ThreadPoolExecutor(fetch.fetch_connections, thread_name_prefix="fetch")
+        self._active: dict[str, int] = defaultdict(int)
+        self._waiting: dict[str, deque[_Waiting]] = defaultdict(deque)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def fetch(self, url: str) -> Future[bytes]:
+        """Begin to fetch an image.
+
+        Args:
+            url: ``https:``, ``file:``, or of an object store that is allowed.
+
+        Returns:
+            A future of the image's bytes that raises ``Unreachable``. It is cancelled when the
+            fetcher closes before its turn.
+        """
+        future: Future[bytes] = Future()
+        try:
+            host = self._place(url)
+        except Unreachable as error:
+            future.set_exception(error)
+            return future
+        with self._lock:
+            if self._closed:
+                future.cancel()
+            else:
+                self._waiting[host].append(_Waiting(url, future, time.monotonic()))
+                self._start(host)
+        return future
+
+    def close(self) -> None:
+        """Stop; what waits is cancelled, what is under way ends within its time."""
+        with self._lock:
+            self._closed = True
+            waiting = [each for queue in self._waiting.values() for each in queue]
+            self._waiting.clear()
+        for each in waiting:
+            each.future.cancel()
+        self._threads.shutdown(wait=True, cancel_futures=False)
+
+    def _place(self, url: str) -> str:
+        """Return what shares a bound on connections: a host, the disk, a store's bucket."""
+        scheme = url.split(":", 1)[0].lower()
+        if scheme == "https":
+            return self._https.host(url)
+        if scheme == "file":
+            return "file:"
+        if self._stores.allows(url):
+            return "/".join(url.split("/", 3)[:3])
+        raise Unreachable("not-allowed")
+
+    def _start(self, host: str) -> None:
+        """Start what may start of a host's images; the lock is held."""
+        queue = self._waiting[host]
+        while queue and self._active[host] < self._share:
+            self._active[host] += 1
+            self._threads.submit(self._run, host, queue.popleft())
+        if not queue:
+            del self._waiting[host]
+
+    def _run(self, host: str, waiting: _Waiting) -> None:
+        try:
+            if not waiting.future.cancelled():
+                body = self._get(waiting.url)
+                with contextlib.suppress(InvalidStateError):
+                    waiting.future.set_result(body)
+        except Unreachable as error:
+            late = self._take_late(host) if error.cause == "timeout" else []
+            _fail((waiting, *late), error)
+        except Exception as error:
+            # No URL, however odd, may end the worker. Its text stays out of the log.
+            logger.error("a fetch failed in a way that is not foreseen: %s", type(error).__name__)
+            _fail((waiting,), Unreachable("refused"))
+        finally:
+            self._end(host)
+
+    def _get(self, url: str) -> bytes:
+        scheme = url.split(":", 1)[0].lower()
+        if scheme == "https":
+            return self._https.get(url, self._timeout)
+        if scheme == "file":
+            return self._files.get(url)
+        return self._stores.get(url, self._timeout)
+
+    def _take_late(self, host: str) -> list[_Waiting]:
+        """Take out of the queue what has waited as long as a fetch may take."""
+        before = time.monotonic() - self._timeout
+        late: list[_Waiting] = []
+        with self._lock:
+            queue = self._waiting.get(host, deque())
+            while queue and queue[0].since <= before:
+                late.append(queue.popleft())
+        return late
+
+    def _end(self, host: str) -> None:
+        with self._lock:
+            self._active[host] -= 1
+            if not self._closed:
+                self._start(host)
+            if not self._active[host]:
+                del self._active[host]
+
+
+def _fail(fetches: Sequence[_Waiting], error: Unreachable) -> None:
+    for each in fetches:
+        with contextlib.suppress(InvalidStateError):
+            each.future.set_exception(error)

@@ -1,0 +1,276 @@
+"""Make Kafka clients from settings, and wait for the brokers. Knows nothing of what is sent."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import (
+    AuthorizationError,
+    IncompatibleBrokerVersion,
+    KafkaConfigurationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
+from moderator.errors import BadSettings, Unavailable
+from moderator.settings import Kafka
+from moderator.streaming.transport import mend
+
+mend()
+logger = logging.getLogger(__name__)
+
+ATTEMPT = 3.0
+"""Seconds that one attempt to reach the brokers may take."""
+
+PARTITION_BYTES = 2 * 2**20
+"""Bytes of a partition that one fetch takes; a larger record still comes, alone (KIP-74)."""
+
+FETCH_BYTES = 32 * 2**20
+"""Bytes of one fetch from one broker."""
+
+LINGER = 0.005
+"""Seconds that a record waits for others to go with it; every batch is flushed anyway."""
+
+REFUSALS = (
+    AuthorizationError,
+    IncompatibleBrokerVersion,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""Answers of a broker that trying again does not change."""
+
+DEAD_LETTER_ROOM = 64 * 1024
+"""Bytes that the dead-letter topic takes beyond those of a post (design section 3)."""
+
+HEADROOM = 2**20
+"""Bytes by which what is published may exceed the post it came from."""
+
+
+def consumer(kafka: Kafka, *, group: bool, client_id: str = "moderator") -> KafkaConsumer:
+    """Return a consumer that nothing is assigned to yet.
+
+    Args:
+        kafka: Where the brokers are.
+        group: Whether it belongs to the group (cooperative-sticky, offsets committed by hand).
+        client_id: Shown in the broker's log and quotas.
+
+    Raises:
+        BadSettings: The brokers refuse these settings.
+        Unavailable: The brokers cannot be reached.
+    """
+    configuration: dict[str, Any] = {
+        "client_id": client_id,
+        # Also where the input is not transactional: only so are stable offsets asked for (KIP-447).
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "allow_auto_create_topics": False,
+        "max_partition_fetch_bytes": PARTITION_BYTES,
+        "fetch_max_bytes": FETCH_BYTES,
+        "fetch_max_wait_ms": 100,
+        "metrics_enabled": False,
+    }
+    if group:
+        session = round(kafka.session_timeout * 1000)
+        configuration |= {
+            "group_id": kafka.group,
+            "group_instance_id": kafka.group_instance_id,
+            "partition_assignment_strategy": (CooperativeStickyAssignor,),
+            "session_timeout_ms": session,
+            "heartbeat_interval_ms": min(3000, session // 5),
+        }
+    return _built(KafkaConsumer, kafka, configuration)
+
+
+def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = None) -> KafkaProducer:
+    """Return a producer; a transactional one has not begun its transactions yet.
+
+    Args:
+        kafka: Where the brokers are.
+        transactional: Whether it publishes in transactions, under ``transactional_id``.
+        max_request: Bytes that a record may have, before compression; None: 64 MiB.
+
+    Raises:
+        BadSettings: The brokers refuse these settings.
+        Unavailable: The brokers cannot be reached.
+    """
+    deadline = round(kafka.publish_timeout * 1000)
+    linger = round(LINGER * 1000)
+    configuration: dict[str, Any] = {
+        "client_id": "moderator",
+        "acks": "all",
+        "linger_ms": linger,
+        "batch_size": 256 * 1024,
+        "max_request_size": max_request or 64 * 2**20,
+        "max_block_ms": deadline,
+        "delivery_timeout_ms": deadline,
+        "request_timeout_ms": max(500, deadline - linger - 100),
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+        # Brokers older than 2.5 cannot tell a retried record from a new one in every case; the
+        # demo's broker is one of those and does without.
+        "enable_idempotence": kafka.kafka_api_version is None,
+    }
+    if transactional:
+        configuration |= {
+            "enable_idempotence": True,
+            "transactional_id": transactional_id(kafka),
+            "transaction_timeout_ms": round(kafka.transaction_timeout * 1000),
+        }
+    return _built(KafkaProducer, kafka, configuration)
+
+
+def discard(spent: KafkaProducer) -> None:
+    """Close a producer at once; what it has not sent is never sent.
+
+    The client's own ``close`` first waits for everything to be sent, and raises, with its thread
+    still running, where the brokers are away.
+    """
+    spent._sender.force_close()
+    spent._sender.join(1)
+    try:
+        spent.close(timeout=0)
+    except KafkaError:
+        logger.debug("a spent producer had records left")
+
+
+def transactional_id(kafka: Kafka) -> str:
+    """Return ``<group>-<instance>-<process>``; one process publishes, so the process is 0."""
+    return f"{kafka.group}-{kafka.instance}-0"
+
+
+def admin(kafka: Kafka) -> KafkaAdminClient:
+    """Return a client for topics, groups and configuration.
+
+    Raises:
+        BadSettings: The brokers refuse these settings.
+        Unavailable: The brokers cannot be reached.
+    """
+    return _built(KafkaAdminClient, kafka, {"client_id": "moderator-admin"})
+
+
+def wait_for_broker(kafka: Kafka, timeout: float, stop: threading.Event | None) -> None:
+    """Wait until the brokers answer.
+
+    Args:
+        kafka: Where they are.
+        timeout: Seconds to wait; 0 waits for ever.
+        stop: Ends the wait early when set.
+
+    Raises:
+        BadSettings: The brokers refuse these settings, for instance the password.
+        Unavailable: They did not answer in time, or the wait was stopped.
+    """
+    deadline = time.monotonic() + timeout if timeout else None
+    reported = False
+    while stop is None or not stop.is_set():
+        try:
+            admin(kafka).close()
+        except Unavailable as error:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"no broker answers at {kafka.bootstrap_servers} within {timeout:g} s; "
+                    "check bootstrap_servers and security_protocol"
+                ) from None
+            if not reported:
+                logger.warning("%s; waiting", error)
+                reported = True
+            time.sleep(0.2)
+        else:
+            return
+    raise Unavailable("stopped while waiting for the brokers")
+
+
+def missing_topics(kafka: Kafka, topics: Iterable[str]) -> list[str]:
+    """Return the topics that the brokers do not have, or do not show to this user.
+
+    Raises:
+        Unavailable: The brokers cannot be reached.
+    """
+    client = admin(kafka)
+    try:
+        known = set(client.list_topics())
+    except KafkaError as error:
+        raise Unavailable(f"topics cannot be listed: {type(error).__name__}: {error}") from None
+    finally:
+        client.close()
+    return [topic for topic in topics if topic not in known]
+
+
+class _Telling(KafkaConnectionManager):  # type: ignore[misc]
+    """A connection manager that keeps why the brokers refused a connection.
+
+    The client itself goes on trying until its time is up, and then says only that it is.
+    """
+
+    refusal: KafkaError | None = None
+
+    def get_connection(self, *args: Any, **given: Any) -> Any:
+        connection = super().get_connection(*args, **given)
+        connection.init_future.add_errback(self._note)
+        return connection
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, REFUSALS):
+            self.refusal = error
+
+
+def _built(cls: Callable[..., Any], kafka: Kafka, configuration: dict[str, Any]) -> Any:
+    """Construct a client; one whose construction fails leaves no connection or thread behind."""
+    opened: list[tuple[KafkaNetClient, _Telling]] = []
+
+    def opening(**given: Any) -> KafkaNetClient:
+        net = NetworkSelector(**given)
+        manager = _Telling(net, **given)
+        opened.append((KafkaNetClient(net=net, manager=manager), manager))
+        return opened[-1][0]
+
+    try:
+        return cls(**_common(kafka), **configuration, kafka_client=opening)
+    except (AssertionError, KafkaError, OSError, ValueError) as error:
+        refusals = [manager.refusal for _, manager in opened if manager.refusal is not None]
+        for client, _ in opened:
+            client.close()
+        raise _owned(refusals[0] if refusals else error, kafka) from None
+
+
+def _owned(error: Exception, kafka: Kafka) -> BadSettings | Unavailable:
+    """Say whose fault it is that a client could not be constructed."""
+    at = kafka.bootstrap_servers
+    if isinstance(error, SaslAuthenticationFailedError):
+        return BadSettings(
+            f"{at} refuses user {kafka.sasl_username!r}: wrong user name or password; check "
+            "sasl_username, sasl_password and sasl_mechanism"
+        )
+    if isinstance(error, KafkaConfigurationError) or not isinstance(error, KafkaError):
+        return BadSettings(f"the Kafka client refuses its settings: {error}")
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return BadSettings(f"{at} does not offer {kafka.sasl_mechanism}; check sasl_mechanism")
+    if isinstance(error, AuthorizationError):
+        return BadSettings(f"{at} does not permit it: {error}; grant this user what it needs")
+    if isinstance(error, IncompatibleBrokerVersion):
+        return BadSettings(f"{at} is no broker this client can talk to: {error}")
+    return Unavailable(f"no broker answers at {at} ({type(error).__name__})")
+
+
+def _common(kafka: Kafka) -> dict[str, Any]:
+    password = kafka.sasl_password
+    return {
+        "bootstrap_servers": [each.strip() for each in kafka.bootstrap_servers.split(",")],
+        "bootstrap_timeout_ms": round(ATTEMPT * 1000),
+        "security_protocol": kafka.security_protocol,
+        "sasl_mechanism": kafka.sasl_mechanism,
+        "sasl_plain_username": kafka.sasl_username,
+        "sasl_plain_password": password.get_secret_value() if password else None,
+        "ssl_cafile": str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
+        "api_version": kafka.kafka_api_version,
+        "reconnect_backoff_max_ms": 2000,
+    }

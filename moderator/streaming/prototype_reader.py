@@ -1,0 +1,55 @@
+"""Read the one partition of the prototypes topic, in no group. Knows nothing of what it says."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
+
+from moderator.settings import Kafka
+from moderator.streaming import clients
+
+
+class TopicReader:
+    """Reads partition 0 of a topic from its beginning.
+
+    Args:
+        kafka: Where the brokers are.
+        topic: Compacted, with one partition.
+
+    Raises:
+        BadSettings: The brokers refuse these settings.
+        Unavailable: The brokers cannot be reached.
+    """
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._partition = TopicPartition(topic, 0)
+        self._consumer: KafkaConsumer = clients.consumer(
+            kafka, group=False, client_id="moderator-prototypes"
+        )
+        self._consumer.assign([self._partition])
+        self._consumer.seek_to_beginning(self._partition)
+
+    def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]:
+        """Return what has come, by partition."""
+        polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        return polled
+
+    def end(self) -> int:
+        """Return the offset that the next record written will have.
+
+        Raises:
+            KafkaError: The brokers do not say.
+        """
+        return int(self._consumer.end_offsets([self._partition])[self._partition])
+
+    def position(self) -> int:
+        """Return the offset of the next record to be read, 0 while that is not known."""
+        try:
+            return int(self._consumer.position(self._partition, timeout_ms=1000) or 0)
+        except KafkaTimeoutError:
+            return 0
+
+    def close(self) -> None:
+        """Read no more."""
+        self._consumer.close(autocommit=False)

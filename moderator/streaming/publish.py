@@ -1,0 +1,326 @@
+"""Publish decided posts and commit what was read, together (KIP-447) or one after the other.
+
+A publisher belongs to one thread, that of the publishing stage: committing and aborting have no
+time limit of their own, so the watchdog looks at that thread from outside. Decides nothing.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    InvalidProducerEpochError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RecordListTooLargeError,
+)
+from prometheus_client import Counter, Gauge, Histogram
+
+from moderator.decisions import Decided, Outgoing, outgoing
+from moderator.errors import Unavailable
+from moderator.records import Partition
+from moderator.settings import Topics
+from moderator.streaming.epochs import Epochs
+
+logger = logging.getLogger(__name__)
+
+AGE = Histogram(
+    "moderator_age_seconds",
+    "Seconds from a post's own timestamp to its published decision.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400),
+)
+DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
+FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
+DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
+ABORTS = Counter(
+    "moderator_publish_aborts_total",
+    "Batches whose publishing failed and was begun anew, by error.",
+    ["error"],
+)
+STALE = Counter(
+    "moderator_stale_posts_total", "Posts decided but left to another reading of their partition."
+)
+COMMIT_SECONDS = Histogram(
+    "moderator_publish_seconds",
+    "Seconds to publish and commit a batch.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+PUBLISHING_FAILS = Gauge(
+    "moderator_publishing_failing", "1 while publishing fails and is tried again."
+)
+
+BACK_OFF = (0.1, 5.0)
+"""Seconds of the first pause after a failure, and of the longest."""
+
+FENCED_MOST = 3
+"""Times in a row that another producer of the same id may take over before this one gives up."""
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+STILL_OURS = (CommitFailedError, FencedInstanceIdError)
+"""The offsets were refused, so nothing of the transaction can have been committed."""
+
+
+class Producer(Protocol):
+    """The part of kafka-python's producer that publishing uses."""
+
+    # ruff: noqa: D102
+    def init_transactions(self) -> None: ...
+    def begin_transaction(self) -> None: ...
+    def send(
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+    ) -> Any: ...
+    def flush(self, timeout: float) -> None: ...
+    def send_offsets_to_transaction(self, offsets: Mapping[Any, Any], group: Any) -> None: ...
+    def commit_transaction(self) -> None: ...
+    def abort_transaction(self) -> None: ...
+
+
+class Membership(Protocol):
+    """The part of the reader that publishing uses."""
+
+    def group_metadata(self) -> Any: ...
+    def commit(self, offsets: Mapping[Partition, int]) -> None: ...
+
+
+class Publisher:
+    """Publishes batches in the order in which they were read, each once or not at all.
+
+    Args:
+        connect: Makes a producer; called at the start and whenever one is spent.
+        discard: Closes a producer at once.
+        topics: Names of the topics.
+        membership: The reader, for its membership of the group and for commits.
+        epochs: Say which posts are still this member's.
+        exactly_once: Publish and commit in one transaction; else publish, then commit.
+        timeout: Seconds that a batch's records may take to be acknowledged.
+        room: Bytes that a dead letter may have.
+        turn: Called before each attempt, to tell a watchdog that this goes on.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Producer],
+        discard: Callable[[Any], None],
+        topics: Topics,
+        membership: Membership,
+        epochs: Epochs,
+        *,
+        exactly_once: bool,
+        timeout: float,
+        room: int,
+        turn: Callable[[], None],
+    ) -> None:
+        self._connect = connect
+        self._discard = discard
+        self._names = {
+            "decisions": topics.decisions_topic,
+            "flagged": topics.flagged_topic,
+            "dead_letter": topics.dead_letter_topic,
+        }
+        self._membership = membership
+        self._epochs = epochs
+        self._exactly_once = exactly_once
+        self._timeout = timeout
+        self._room = room
+        self._turn = turn
+        self._producer: Producer | None = None
+        self._fenced = 0
+        self._stopping = threading.Event()
+        self.failing = False
+
+    def start(self) -> Producer:
+        """Connect; transactions that an earlier life of this member left open are aborted.
+
+        Raises:
+            KafkaError: The brokers refuse, or do not answer in time.
+        """
+        self._producer = producer = self._connect()
+        if self._exactly_once:
+            producer.init_transactions()
+        return producer
+
+    def publish(self, decided: Sequence[Decided]) -> int:
+        """Publish what is still this member's of a batch; return how many posts that were.
+
+        Tries again, without limit, for as long as the world fails; what then is another member's
+        is left out. Returns 0 when stopped meanwhile.
+
+        Raises:
+            Unavailable: Another process runs under the same transactional id.
+        """
+        pause = BACK_OFF[0]
+        lean = False
+        while True:
+            self._turn()
+            try:
+                count = self._publish_once(decided, lean=lean)
+            except TOO_LARGE as error:
+                # Only what is lean may be too large for good; that is the topics' limit to mend.
+                self._failed(error, warn=lean)
+                if not lean:
+                    lean = True
+                    continue
+            except STILL_OURS as error:
+                self._failed(error, warn=False)
+            except (KafkaError, Unavailable) as error:
+                self._failed(error, warn=True)
+            else:
+                self._succeeded()
+                return count
+            if self._stopping.wait(pause):
+                return 0
+            pause = min(2 * pause, BACK_OFF[1])
+
+    def stop(self) -> None:
+        """Give up at the next failure; safe from every thread."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Let the producer go, without waiting for what it has not sent."""
+        spent, self._producer = self._producer, None
+        if spent is not None:
+            self._discard(spent)
+
+    def _publish_once(self, decided: Sequence[Decided], *, lean: bool) -> int:
+        begin = time.monotonic()
+        producer = self._producer or self.start()
+        # In this order: epochs that move after the membership was taken make the broker refuse
+        # it, and those that moved before are seen here (design section 4).
+        group = self._membership.group_metadata() if self._exactly_once else None
+        live = [each for each in decided if self._epochs.live(each.post.record)]
+        STALE.inc(len(decided) - len(live))
+        if not live:
+            return 0
+        records = [r for each in live for r in outgoing(each, room=0 if lean else self._room)]
+        if lean:
+            records = [_lean(record) for record in records]
+        if self._exactly_once:
+            self._commit_transaction(producer, records, _offsets(live), group)
+        else:
+            self._send(producer, records)
+            self._membership.commit(_offsets(live))
+        _count(live, records)
+        COMMIT_SECONDS.observe(time.monotonic() - begin)
+        return len(live)
+
+    def _commit_transaction(
+        self,
+        producer: Producer,
+        records: Sequence[Outgoing],
+        offsets: Mapping[Partition, int],
+        group: Any,
+    ) -> None:
+        producer.begin_transaction()
+        try:
+            self._send(producer, records)
+            producer.send_offsets_to_transaction(
+                {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
+                group,
+            )
+        except (*TOO_LARGE, *STILL_OURS):
+            producer.abort_transaction()
+            raise
+        try:
+            producer.commit_transaction()
+        except KafkaError:
+            # Whether it is committed is not known: only the committed offsets tell.
+            self._epochs.rewind()
+            raise
+
+    def _send(self, producer: Producer, records: Iterable[Outgoing]) -> None:
+        futures = [
+            producer.send(
+                self._names[record.role],
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+            )
+            for record in records
+        ]
+        producer.flush(timeout=self._timeout)
+        # Before any commit: committing after a failed record would hang for ever.
+        for future in futures:
+            if not future.is_done:
+                raise KafkaTimeoutError(f"records not acknowledged within {self._timeout:g} s")
+            if future.exception is not None:
+                raise future.exception
+
+    def _failed(self, error: Exception, *, warn: bool) -> None:
+        name = type(error).__name__
+        ABORTS.labels(name).inc()
+        logger.log(
+            logging.WARNING if warn else logging.INFO,
+            "publishing: %s: %s; trying again",
+            name,
+            error,
+        )
+        if warn:
+            self.failing = True
+            PUBLISHING_FAILS.set(1)
+        if isinstance(error, (*TOO_LARGE, *STILL_OURS)):
+            return
+        self._fence(error)
+        # Its state is not known any more. A new one of the same id aborts what this one left.
+        self.close()
+
+    def _fence(self, error: Exception) -> None:
+        if not isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+            return
+        self._fenced += 1
+        if self._fenced >= FENCED_MOST:
+            raise Unavailable(
+                "another process publishes under this member's transactional id; give each member "
+                "of the group an `instance` of its own"
+            ) from error
+
+    def _succeeded(self) -> None:
+        self._fenced = 0
+        self.failing = False
+        PUBLISHING_FAILS.set(0)
+
+
+def _offsets(decided: Sequence[Decided]) -> dict[Partition, int]:
+    """Return the next offset to read of each partition."""
+    offsets: dict[Partition, int] = {}
+    for each in decided:
+        record = each.post.record
+        offsets[record.source] = max(offsets.get(record.source, 0), record.offset + 1)
+    return offsets
+
+
+def _lean(record: Outgoing) -> Outgoing:
+    """Leave out of a flagged record or a decision what makes it large."""
+    if record.role == "dead_letter" or record.value is None:
+        return record
+    body = json.loads(record.value)
+    for image in body["images"]:
+        image["prototypes"] = []
+        if "embedding" in image:
+            image["embedding"] = None
+    value = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return Outgoing(record.role, record.key, value, record.headers)
+
+
+def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
+    now = time.time()
+    for each in decided:
+        decision, timestamp = each.decision, each.post.record.timestamp
+        DECISIONS.labels(decision.decision, decision.reason).inc()
+        if decision.decision == "flag" and decision.types:
+            FLAGS.labels(decision.types[0].type).inc()
+        if timestamp >= 0:
+            AGE.observe(max(0.0, now - timestamp / 1000))
+    DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))

@@ -1,0 +1,109 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderator.caching.cached import Cached
+from moderator.caching.redis_value import HEADER, MAGIC, Shape, decode, encode
+
+SHAPE = Shape(dimension=24, max_frames=3)
+
+
+def _cached(frames: int = 2, dimension: int = 24, width: int = 640, height: int = 480) -> Cached:
+    rows = np.random.default_rng(frames).normal(size=(frames, dimension))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return Cached(rows.astype(np.float16), width, height)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_what_was_encoded_comes_back(frames):
+    cached = _cached(frames)
+    back = decode(encode(cached, SHAPE), SHAPE)
+    assert back is not None
+    assert (back.width, back.height) == (640, 480)
+    assert back.embeddings.dtype == np.float16
+    np.testing.assert_array_equal(back.embeddings, cached.embeddings)
+
+
+def test_the_layout_is_the_documented_one():
+    value = encode(_cached(1), SHAPE)
+    assert struct.unpack("<4sHHHHII", value[:20]) == (MAGIC, 1, 1, 3, 24, 640, 480)
+    assert len(value) == 20 + 2 * 24
+
+
+def _with(value: bytes, **changes: int | bytes) -> bytes:
+    names = ("magic", "version", "frames", "at_most", "dimension", "width", "height")
+    header = dict(zip(names, HEADER.unpack_from(value), strict=True)) | changes
+    return HEADER.pack(*header.values()) + value[HEADER.size :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"magic": b"GIF8"},
+        {"version": 2},
+        {"frames": 0},
+        {"frames": 1},
+        {"frames": 3},
+        {"frames": 65_535},
+        {"dimension": 12},
+        {"dimension": 48},
+        {"width": 0},
+        {"height": 0},
+        {"width": 2**32 - 1},
+    ],
+    ids=str,
+)
+def test_a_header_that_is_off_is_not_taken(change):
+    assert decode(_with(encode(_cached(2), SHAPE), **change), SHAPE) is None
+
+
+def test_frames_and_dimension_that_fit_the_length_but_not_the_network_are_not_taken():
+    value = encode(_cached(1, dimension=48), Shape(48, 3))
+    assert decode(value, SHAPE) is None
+    assert decode(_with(value, frames=2, dimension=24), SHAPE) is None, "norms are those of halves"
+
+
+@pytest.mark.parametrize("length", [0, 1, 19, 20, 20 + 2 * 24 - 1, 20 + 2 * 24 + 1, 10_000])
+def test_another_length_is_not_taken(length):
+    value = encode(_cached(1), SHAPE)
+    assert decode((value + bytes(10_000))[:length], SHAPE) is None
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 60_000.0, 0.9])
+def test_rows_that_are_not_finite_or_not_of_norm_one_are_not_taken(number):
+    cached = _cached(2)
+    cached.embeddings[1, 5] = number
+    assert decode(encode(cached, SHAPE), SHAPE) is None
+
+
+def test_rows_of_zeros_are_not_taken():
+    cached = Cached(np.zeros((1, 24), np.float16), 10, 10)
+    assert decode(encode(cached, SHAPE), SHAPE) is None
+
+
+@pytest.mark.parametrize(
+    ("frames", "written", "read", "taken"),
+    [
+        (1, 3, 1, True),  # a picture without further frames
+        (2, 3, 2, True),  # an animation of two frames
+        (1, 1, 3, False),  # perhaps an animation of which only one frame was judged
+        (2, 2, 3, False),
+        (3, 5, 3, True),
+        (3, 3, 2, False),  # more frames than this member judges
+    ],
+)
+def test_an_entry_counts_only_where_it_holds_all_frames_that_would_be_judged(
+    frames, written, read, taken
+):
+    value = encode(_cached(frames), Shape(24, written))
+    assert (decode(value, Shape(24, read)) is not None) == taken
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_whatever_raise_and_what_is_taken_is_of_norm_one(value):
+    assert decode(value, SHAPE) is None
+    found = decode(HEADER.pack(MAGIC, 1, 1, 3, 24, 9, 9) + value[:48].ljust(48, b"\0"), SHAPE)
+    assert found is None or abs(np.linalg.norm(found.embeddings.astype(np.float64)) - 1) < 0.011

@@ -1,0 +1,144 @@
+"""Images of every mode as RGB, against what a viewer shows."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from moderator.decoding.colour import BACKGROUND, rgb
+from tests.moderator.pictures import FORMATS, UPRIGHT, corners, decoded, encoded, picture, solid
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("YCbCr", "TIFF"),
+        ("LAB", "TIFF"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("P", "BMP"),
+        ("P", "TIFF"),
+        ("RGBA", "PNG"),
+        ("RGBA", "WEBP"),
+        ("RGBA", "TIFF"),
+        ("RGBA", "AVIF"),
+    ],
+)
+def test_modes_with_colour_become_rgb(mode, kind) -> None:
+    source = picture()
+    if mode == "LAB":
+        source = Image.merge("LAB", [Image.new("L", (128, 128), value) for value in (150, 190, 10)])
+        frame = decoded(encoded(source, kind)).frames[0]
+        assert frame.shape == (64, 64, 3)
+        return
+    data = encoded(source.convert(mode), kind)
+    assert corners(decoded(data).frames[0]) == UPRIGHT
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", kind) for kind in FORMATS]
+    + [("LA", "PNG"), ("LA", "TIFF"), ("1", "PNG"), ("1", "BMP"), ("1", "TIFF")],
+)
+def test_modes_without_colour_become_grey(mode, kind) -> None:
+    source = Image.new("L", (64, 64), 0)
+    source.paste(255, (32, 0, 64, 64))
+    frame = decoded(encoded(source.convert(mode), kind)).frames[0]
+    assert frame[:, :24].max() < 20
+    assert frame[:, 40:].min() > 235
+    assert np.ptp(frame, axis=2).max() <= 2
+
+
+def test_sixteen_bits_become_eight_by_their_high_byte() -> None:
+    values = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (64, 1))
+    for kind in ("PNG", "TIFF"):
+        frame = decoded(encoded(Image.fromarray(values), kind)).frames[0]
+        assert np.abs(frame[..., 0].astype(int) - (values >> 8)).max() <= 1
+
+
+def test_big_endian_sixteen_bits_are_read_as_such() -> None:
+    values = np.tile(np.linspace(0, 65_535, 64).astype(">u2"), (64, 1))
+    image = Image.frombytes("I;16B", (64, 64), values.tobytes())
+    assert np.array_equal(np.asarray(rgb(image))[..., 0], values >> 8)
+
+
+def test_dark_sixteen_bits_stay_dark() -> None:
+    values = np.full((64, 64), 2_000, np.uint16)
+    assert decoded(encoded(Image.fromarray(values), "PNG")).frames[0].max() == 7
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_values_without_a_range_are_stretched(dtype) -> None:
+    values = np.tile(np.linspace(-3_000, 9_000, 64), (64, 1)).astype(dtype)
+    frame = decoded(encoded(Image.fromarray(values), "TIFF")).frames[0]
+    assert frame.min() == 0
+    assert frame.max() == 255
+    assert abs(int(frame[0, 32, 0]) - 128) < 5
+
+
+def test_floats_that_are_no_numbers_become_black_or_white() -> None:
+    values = np.full((64, 64), 5.0, np.float32)
+    values[:, 32:] = 10.0
+    values[0, 0], values[0, 1], values[0, 63] = np.nan, -np.inf, np.inf
+    frame = np.asarray(rgb(Image.fromarray(values)))
+    assert frame[0, 0, 0] == frame[0, 1, 0] == 0
+    assert frame[0, 63, 0] == 255
+    nothing = np.full((64, 64), np.nan, np.float32)
+    assert np.asarray(rgb(Image.fromarray(nothing))).max() == 0
+
+
+def test_transparency_shows_the_background() -> None:
+    image = picture().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize((128, 128)).point(lambda v: 255 * (v > 127)))
+    for kind in ("PNG", "WEBP", "TIFF", "AVIF"):
+        frame = decoded(encoded(image, kind)).frames[0]
+        assert corners(frame)[2:] == ["blue", "dark"]
+        top = frame[4:24].reshape(-1, 3).astype(int)
+        assert np.abs(top - BACKGROUND).max() <= 4
+
+
+def test_neither_black_nor_white_vanishes_on_the_background() -> None:
+    for colour in (0, 255):
+        image = Image.new("LA", (64, 64), (colour, 0))
+        image.paste((colour, 255), (16, 16, 48, 48))
+        frame = decoded(encoded(image, "PNG")).frames[0]
+        assert abs(int(frame[32, 32, 0]) - int(frame[4, 4, 0])) > 100
+
+
+def test_a_palette_with_transparency_shows_the_background() -> None:
+    image = picture().convert("P", palette=Image.Palette.ADAPTIVE, colors=4)
+    red = image.getpixel((10, 10))
+    for kind in ("PNG", "GIF"):
+        frame = decoded(encoded(image, kind, transparency=red)).frames[0]
+        assert np.abs(frame[8, 8].astype(int) - BACKGROUND).max() <= 2
+        assert corners(frame)[1:] == UPRIGHT[1:]
+
+
+def test_a_palette_with_graded_alpha_is_mixed() -> None:
+    image = Image.new("P", (64, 64), 0)
+    image.putpalette([255, 0, 0] * 256)
+    frame = decoded(encoded(image, "PNG", transparency=bytes([128] * 256))).frames[0]
+    assert np.abs(frame[32, 32].astype(int) - (191, 64, 64)).max() <= 2
+
+
+def test_a_colour_that_stands_for_transparent_shows_the_background() -> None:
+    image = picture()
+    data = encoded(image, "PNG", transparency=(230, 20, 20))
+    frame = decoded(data).frames[0]
+    assert np.abs(frame[8, 8].astype(int) - BACKGROUND).max() <= 2
+    assert corners(frame)[1:] == UPRIGHT[1:]
+
+
+def test_colour_profiles_are_ignored() -> None:
+    plain = decoded(encoded(picture(), "PNG")).frames[0]
+    tagged = decoded(encoded(picture(), "PNG", icc_profile=b"no profile at all")).frames[0]
+    assert np.array_equal(plain, tagged)
+
+
+def test_a_jpeg_with_further_pictures_is_its_first() -> None:
+    others = [solid((250, 250, 250), 128, 128), solid((9, 9, 9), 40, 40)]
+    data = encoded(picture(), "MPO", save_all=True, append_images=others)
+    image = decoded(data)
+    assert len(image.frames) == 1
+    assert corners(image.frames[0]) == UPRIGHT

@@ -1,0 +1,485 @@
+"""The decode pool: what it decodes, and that bad images and dying processes cost nobody else.
+
+Processes are made to hang with SIGSTOP and to die with SIGKILL, from outside, as it happens.
+"""
+
+import gc
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moderator.decoding.decode import CAUSES, Undecodable, decode
+from moderator.decoding.decoders import DEPTH, Decoded, DecodeLimits, DecodePool
+from moderator.slots import SlotArena
+from tests.moderator.pictures import (
+    FORMATS,
+    SPEC,
+    animation,
+    encoded,
+    hostile_gif,
+    picture,
+    png_header,
+)
+
+LIMITS = DecodeLimits(max_pixels=1_000_000, max_frames=3, timeout=20.0, memory=2**30)
+PNG = encoded(picture(), "PNG")
+
+
+@contextmanager
+def pool_of(
+    processes: int = 2, slots: int = 8, limits: DecodeLimits = LIMITS
+) -> Iterator[tuple[DecodePool, SlotArena]]:
+    arena = SlotArena.for_frames(slots, SPEC, limits.max_frames)
+    pool = DecodePool(arena, SPEC, processes=processes, limits=limits)
+    try:
+        until(lambda: len(pool.pids) == processes)
+        yield pool, arena
+    finally:
+        pool.close()
+        arena.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not come about"
+        time.sleep(0.001)
+
+
+def frames_of(arena: SlotArena, decoded: Decoded) -> list[np.ndarray]:
+    return [arena.frame(decoded.slot, n, *size).copy() for n, size in enumerate(decoded.frames)]
+
+
+def cause(future: Future[Decoded]) -> str:
+    with pytest.raises(Undecodable) as caught:
+        future.result(60)
+    return caught.value.cause
+
+
+def slow_image(side: int = 1_000) -> bytes:
+    """A run-length encoded BMP, each run of one pixel: Pillow takes it apart in Python."""
+    row = b"\x01\x07" * side + b"\0\0"
+    body = row * side + b"\0\1"
+    offset = 14 + 40 + 1024
+    head = b"BM" + struct.pack("<IHHI", offset + len(body), 0, 0, offset)
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(body), 0, 0, 256, 256)
+    return head + info + bytes(range(256)) * 4 + body
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or a zombie that nobody else has to do with."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def nursery_of(pool: DecodePool) -> int:
+    """The id of the parent of the decode processes."""
+    return int(Path(f"/proc/{pool.pids[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def entries(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
+
+
+# --- what it decodes
+
+
+def test_frames_in_slots_are_those_of_the_decoder() -> None:
+    sources = [encoded(picture(200, 90), kind) for kind in FORMATS]
+    sources += [animation(kind, 7) for kind in ("GIF", "WEBP")]
+    with pool_of() as (pool, arena):
+        for data in sources:
+            decoded = pool.submit(data).result(60)
+            expected = decode(data, SPEC, max_pixels=1_000_000, max_frames=3)
+            assert (decoded.width, decoded.height) == (expected.width, expected.height)
+            for mine, theirs in zip(frames_of(arena, decoded), expected.frames, strict=True):
+                assert np.array_equal(mine, theirs)
+            pool.release(decoded.slot)
+        assert arena.free == 8
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "empty"),
+        (b"no image", "format"),
+        (PNG[:90], "corrupt"),
+        (png_header(60_000, 60_000), "pixels"),
+        (encoded(picture(2, 2), "PNG"), "too-small"),
+    ],
+)
+def test_causes_come_through_and_their_slots_come_back(data, expected) -> None:
+    with pool_of(1) as (pool, arena):
+        pids = pool.pids
+        assert cause(pool.submit(data)) == expected
+        assert arena.free == 8
+        assert pool.pids == pids
+
+
+def test_many_more_images_than_slots() -> None:
+    with pool_of(2, slots=3) as (pool, arena):
+        futures = [pool.submit(PNG) for _ in range(100)]
+        for future in futures:
+            pool.release(future.result(60).slot)
+        assert arena.free == 3
+        assert pool.pending == 0
+
+
+def test_slots_go_out_in_the_order_of_submission() -> None:
+    with pool_of(2, slots=2) as (pool, _):
+        futures = [pool.submit(PNG) for _ in range(6)]
+        for first in (0, 2, 4):
+            pair = [futures[first].result(60), futures[first + 1].result(60)]
+            assert not any(future.done() for future in futures[first + 2 :])
+            for decoded in pair:
+                pool.release(decoded.slot)
+
+
+def test_an_image_larger_than_any_buffer() -> None:
+    data = encoded(picture(), "PNG") + bytes(30_000_000)
+    with pool_of(1) as (pool, _):
+        futures = [pool.submit(data) for _ in range(3)]
+        assert [future.result(60).width for future in futures] == [128] * 3
+
+
+def test_a_cancelled_image_costs_no_slot() -> None:
+    with pool_of(1, slots=2) as (pool, arena):
+        held = [pool.submit(PNG).result(60) for _ in range(2)]
+        queued = [pool.submit(PNG) for _ in range(3)]
+        assert queued[0].cancel()
+        assert queued[1].cancel()
+        for decoded in held:
+            pool.release(decoded.slot)
+        pool.release(queued[2].result(60).slot)
+        until(lambda: arena.free == 2)
+
+
+def test_an_image_cancelled_while_it_is_decoded_gives_its_slot_back() -> None:
+    with pool_of(1) as (pool, arena):
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGSTOP)
+        future = pool.submit(PNG)
+        until(lambda: arena.free == 7)
+        assert future.cancel()
+        os.kill(pid, signal.SIGCONT)
+        until(lambda: arena.free == 8)
+        assert pool.pids == [pid]
+
+
+# --- processes that hang or die
+
+
+def test_a_process_killed_at_an_image_loses_none() -> None:
+    with pool_of(1) as (pool, arena):
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGSTOP)
+        futures = [pool.submit(PNG) for _ in range(6)]
+        until(lambda: arena.free == 8 - DEPTH)
+        os.kill(pid, signal.SIGKILL)
+        decoded = [future.result(60) for future in futures]
+        assert len({each.slot for each in decoded}) == 6
+        assert pid not in pool.pids
+        for each in decoded:
+            pool.release(each.slot)
+        assert arena.free == 8
+
+
+def test_a_process_that_hangs_is_replaced_and_its_image_decoded() -> None:
+    limits = DecodeLimits(1_000_000, 3, timeout=0.5, memory=2**30)
+    with pool_of(2, limits=limits) as (pool, _):
+        pid = pool.pids[0]
+        os.kill(pid, signal.SIGSTOP)
+        assert [pool.submit(PNG).result(60).width for _ in range(6)] == [128] * 6
+        until(lambda: ended(pid))
+        until(lambda: len(pool.pids) == 2)
+
+
+def test_an_image_that_takes_too_long_is_set_aside_alone() -> None:
+    limits = DecodeLimits(100_000_000, 3, timeout=0.4, memory=2**30)
+    with pool_of(1, limits=limits) as (pool, arena):
+        before = [pool.submit(PNG) for _ in range(2)]
+        slow = pool.submit(slow_image(3_000))
+        behind = [pool.submit(PNG) for _ in range(2)]
+        assert cause(slow) == "timeout"
+        for future in (*before, *behind):
+            pool.release(future.result(60).slot)
+        assert arena.free == 8
+
+
+def test_an_image_that_takes_too_much_memory_is_set_aside_alone() -> None:
+    limits = DecodeLimits(64_000_000, 3, timeout=30, memory=2**28)
+    large = encoded(picture(8, 8).resize((8_000, 8_000), 0), "PNG", compress_level=1)
+    with pool_of(1, limits=limits) as (pool, arena):
+        futures = [pool.submit(data) for data in (PNG, large, PNG)]
+        assert cause(futures[1]) == "memory"
+        for future in (futures[0], futures[2]):
+            pool.release(future.result(60).slot)
+        assert arena.free == 8
+
+
+@contextmanager
+def killing(pool: DecodePool, arena: SlotArena) -> Iterator[list[int]]:
+    """Kill every decode process as soon as it has an image; yields the ids of those killed."""
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            for pid in pool.pids:
+                if pid not in killed and arena.free < arena.slots:
+                    killed.append(pid)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_image_that_kills_twice_is_set_aside_and_the_next_is_decoded() -> None:
+    with pool_of(1, slots=2) as (pool, arena):
+        with killing(pool, arena) as killed:
+            assert cause(pool.submit(slow_image())) == "crash"
+        assert len(killed) == 2
+        decoded = pool.submit(PNG).result(60)
+        pool.release(decoded.slot)
+        assert arena.free == 2
+
+
+def die(deaths: int) -> None:
+    slow = slow_image(600)
+    with pool_of(2, slots=4) as (pool, arena):
+        with killing(pool, arena) as killed:
+            while len(killed) < deaths:
+                futures = [pool.submit(slow) for _ in range(8)]
+                assert {cause(future) for future in futures} == {"crash"}
+                assert arena.free == 4
+        until(lambda: len(pool.pids) == 2)
+        pool.release(pool.submit(PNG).result(60).slot)
+        assert arena.free == 4
+        until(lambda: all(ended(pid) for pid in killed))
+        nursery = nursery_of(pool)
+        children = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
+        assert len(children) <= 4
+
+
+def deaths_leave_nothing(deaths: int) -> None:
+    descriptors = len(entries("/proc/self/fd"))
+    shared = entries("/dev/shm")
+    die(deaths)
+    gc.collect()
+    assert len(entries("/proc/self/fd")) <= descriptors
+    assert entries("/dev/shm") <= shared
+
+
+def test_deaths_leave_nothing_behind() -> None:
+    deaths_leave_nothing(50)
+
+
+@pytest.mark.slow
+def test_a_thousand_deaths_leave_nothing_behind() -> None:
+    deaths_leave_nothing(1_000)
+
+
+def test_neighbours_of_the_dying_are_decoded_right() -> None:
+    random_ = random.Random(3)
+    sources = [encoded(picture(100 + n, 90), "PNG") for n in range(40)]
+    expected = [decode(data, SPEC, max_pixels=1_000_000, max_frames=3).frames for data in sources]
+    with pool_of(2, slots=40) as (pool, arena):
+        futures = [pool.submit(data) for data in sources]
+        kills = 6
+        for at in sorted(random_.sample(range(30), kills)):
+            with suppress(Undecodable):
+                futures[at].result(60)
+            with suppress(ProcessLookupError):
+                os.kill(random_.choice(pool.pids or [2**22 + 1]), signal.SIGKILL)
+        crashed = 0
+        for future, frames in zip(futures, expected, strict=True):
+            try:
+                decoded = future.result(60)
+            except Undecodable as error:
+                crashed += error.cause == "crash"
+                continue
+            assert np.array_equal(frames_of(arena, decoded)[0], frames[0])
+        assert crashed <= kills // 2
+        until(lambda: len(pool.pids) == 2)
+
+
+def test_a_process_killed_idle_is_replaced() -> None:
+    with pool_of(2) as (pool, _):
+        first = pool.pids
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(pool.pids) == 2 and not set(pool.pids) & set(first))
+        assert pool.submit(PNG).result(60).width == 128
+
+
+def test_the_nursery_killed_is_replaced_with_all_of_its_processes() -> None:
+    with pool_of(2) as (pool, arena):
+        first = pool.pids
+        nursery = nursery_of(pool)
+        os.kill(nursery, signal.SIGKILL)
+        until(lambda: len(pool.pids) == 2 and not set(pool.pids) & set(first))
+        pool.release(pool.submit(PNG).result(60).slot)
+        until(lambda: all(ended(pid) for pid in first))
+        assert arena.free == 8
+
+
+def test_signals_of_the_terminal_do_not_end_it() -> None:
+    with pool_of(1) as (pool, _):
+        (pid,) = pool.pids
+        nursery = nursery_of(pool)
+        for each in (pid, nursery):
+            os.kill(each, signal.SIGINT)
+            os.kill(each, signal.SIGTERM)
+        assert pool.submit(PNG).result(60).width == 128
+        assert pool.pids == [pid]
+
+
+# --- what a process may do
+
+
+def test_processes_are_restrained_and_told_no_secrets(monkeypatch) -> None:
+    monkeypatch.setenv("MODERATOR_KAFKA_PASSWORD", "open sesame")
+    with pool_of(1) as (pool, _):
+        pool.submit(PNG).result(60)
+        folder = Path(f"/proc/{pool.pids[0]}")
+        limits = {
+            line[:25].strip(): line[26:].split()[0]
+            for line in (folder / "limits").read_text().splitlines()
+        }
+        assert limits["Max core file size"] == "0"
+        assert int(limits["Max open files"]) <= 32
+        assert 2**30 < int(limits["Max address space"]) < 2**32
+        assert "open sesame" not in (folder / "environ").read_text()
+        maps = (folder / "maps").read_text()
+        assert "numpy" in maps
+        assert "torch" not in maps
+        assert "kafka" not in maps
+
+
+PARENT = """
+import sys, time
+from moderator.decoding.decoders import *
+from moderator.slots import SlotArena
+from tests.moderator.pictures import SPEC
+arena = SlotArena.for_frames(2, SPEC, 1)
+pool = DecodePool(arena, SPEC, processes=2, limits=DecodeLimits(10**6, 1, 5.0, 2**30))
+while len(pool.pids) < 2:
+    time.sleep(0.01)
+print(*pool.pids, flush=True)
+time.sleep(600)
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert not any(ended(pid) for pid in pids)
+        parent.kill()
+    until(lambda: all(ended(pid) for pid in pids))
+
+
+# --- the end
+
+
+def test_closing_cancels_what_is_not_done_and_ends_all() -> None:
+    with pool_of(2) as (pool, arena):
+        pids = pool.pids
+        done = pool.submit(PNG)
+        done.result(60)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        futures = [pool.submit(PNG) for _ in range(20)]
+        until(lambda: arena.free < 7)
+        pool.close()
+        for future in futures:
+            with pytest.raises(CancelledError):
+                future.result(0)
+        assert pool.submit(PNG).cancelled()
+        until(lambda: all(ended(pid) for pid in pids))
+        assert arena.free == 7
+        pool.release(done.result().slot)
+        assert arena.free == 8
+
+
+def test_closing_at_once_or_twice_is_fine() -> None:
+    arena = SlotArena.for_frames(2, SPEC, 3)
+    pool = DecodePool(arena, SPEC, processes=2, limits=LIMITS)
+    future = pool.submit(PNG)
+    pool.close()
+    pool.close()
+    assert future.cancelled() or future.result(0).width == 128
+
+
+def test_futures_may_be_given_back_from_their_own_callbacks() -> None:
+    with pool_of(2, slots=2) as (pool, arena):
+        futures = [pool.submit(PNG) for _ in range(30)]
+        for future in futures:
+            future.add_done_callback(lambda done: pool.release(done.result().slot))
+        for future in futures:
+            future.result(60)
+        until(lambda: arena.free == 2)
+
+
+# --- damage of every kind
+
+
+def test_every_damaged_file_gets_an_answer() -> None:
+    random_ = random.Random(11)
+    sources = [encoded(picture(80, 60), kind) for kind in FORMATS]
+    sources += [animation(kind, 4, 32) for kind in ("PNG", "WEBP", "GIF", "TIFF", "AVIF")]
+    damaged = [damage(random_, random_.choice(sources)) for _ in range(60)]
+    damaged += [hostile_gif(100_000), png_header(60_000, 60_000)]
+    with pool_of(2, slots=70) as (pool, arena):
+        outcomes = set()
+        for future in [pool.submit(data) for data in damaged]:
+            try:
+                pool.release(future.result(60).slot)
+            except Undecodable as error:
+                outcomes.add(error.cause)
+            else:
+                outcomes.add("decoded")
+        assert {"decoded", "corrupt", "pixels"} <= outcomes <= {"decoded", *CAUSES}
+        until(lambda: len(pool.pids) == 2)
+        assert arena.free == 70
+
+
+def damage(random_: random.Random, data: bytes) -> bytes:
+    """Flip bytes, cut, repeat or blow up a figure, near the start where structure is."""
+    mutated = bytearray(data)
+    for _ in range(random_.randint(1, 6)):
+        at = min(random_.randrange(len(mutated)), random_.randrange(len(mutated)))
+        match random_.randrange(5):
+            case 0:
+                mutated[at] = random_.randrange(256)
+            case 1:
+                mutated[at : at + 4] = random_.choice([b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff"])
+            case 2:
+                del mutated[at : at + random_.randint(1, 40)]
+            case 3:
+                mutated[at:at] = mutated[at : at + random_.randint(1, 400)]
+            case _:
+                mutated = mutated[: max(30, len(mutated) - random_.randint(1, 200))]
+    return bytes(mutated)

@@ -1,0 +1,168 @@
+"""The fetcher: each URL to its source, fair shares of the connections, and an end."""
+
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from moderator.concerns import Fetch
+from moderator.fetching.addresses import Address
+from moderator.fetching.fetch import CAUSES, Fetcher, Unreachable
+from tests.moderator.tls_server import TlsServer, answer, certificate
+
+IMAGE = b"\xff\xd8\xff" + bytes(1_000)
+
+
+class Gate:
+    """A behaviour that answers once it is opened."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.arrived = threading.Semaphore(0)
+
+    def __call__(self, connection: ssl.SSLSocket, server: TlsServer) -> None:
+        self.arrived.release()
+        self.open.wait(30)
+        answer(IMAGE)(connection, server)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+    server = TlsServer(*certificate(tmp_path_factory.mktemp("tls")))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def gate(server: TlsServer) -> Iterator[Gate]:
+    gate = Gate()
+    server.requests.clear()
+    server.paths = {"/slow": gate, "/image.jpg": answer(IMAGE)}
+    yield gate
+    gate.open.set()
+
+
+def made(server: TlsServer, *, resolver: Any = None, **given: Any) -> Fetcher:
+    hosts = ("images.example", "*.cdn.example")
+    fetch = Fetch(**{"allowed_hosts": hosts, "fetch_timeout": 30.0, **given})
+    context = ssl.create_default_context(cafile=str(server.cert))
+    return Fetcher(fetch, 10_000, resolver=resolver or server.resolve, context=context)
+
+
+def cause(future: Any) -> str:
+    with pytest.raises(Unreachable) as caught:
+        future.result(60)
+    assert caught.value.cause in CAUSES
+    return caught.value.cause
+
+
+def test_each_url_goes_to_its_source(server, gate, tmp_path: Path) -> None:
+    (tmp_path / "image.jpg").write_bytes(b"of a file")
+    fsspec.filesystem("memory").pipe_file("/bucket/image.jpg", b"of a store")
+    fetcher = made(server, allowed_root=tmp_path, allowed_stores=("memory://bucket/",))
+    urls = (
+        "https://images.example/image.jpg",
+        f"file://{tmp_path}/image.jpg",
+        "memory://bucket/image.jpg",
+    )
+    fetched = [future.result(60) for future in [fetcher.fetch(url) for url in urls]]
+    assert fetched == [IMAGE, b"of a file", b"of a store"]
+    assert cause(fetcher.fetch(f"file://{tmp_path}/absent.jpg")) == "not-found"
+    assert cause(fetcher.fetch("memory://other/image.jpg")) == "not-allowed"
+    fetcher.close()
+
+
+def test_many_images_at_once(server, gate) -> None:
+    fetcher = made(server, fetch_connections=4)
+    futures = [fetcher.fetch(f"https://{n % 5}.cdn.example/image.jpg?{n}") for n in range(60)]
+    assert all(future.result(60) == IMAGE for future in futures)
+    fetcher.close()
+
+
+def test_a_slow_host_leaves_connections_to_others(server, gate) -> None:
+    fetcher = made(server, fetch_connections=4)
+    slow = [fetcher.fetch("https://slow.cdn.example/slow") for _ in range(10)]
+    for _ in range(2):
+        assert gate.arrived.acquire(timeout=30)
+    assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
+    assert not any(future.done() for future in slow)
+    assert len(server.requests) == 3
+    gate.open.set()
+    assert all(future.result(60) == IMAGE for future in slow)
+    fetcher.close()
+
+
+def test_what_waits_for_a_host_that_does_not_answer_is_not_tried(server, gate) -> None:
+    fetcher = made(server, fetch_connections=2, fetch_timeout=0.3)
+    futures = [fetcher.fetch("https://slow.cdn.example/slow") for _ in range(6)]
+    assert [cause(future) for future in futures] == ["timeout"] * 6
+    assert len(server.requests) == 1
+    gate.open.set()
+    assert fetcher.fetch("https://slow.cdn.example/slow").result(60) == IMAGE
+    fetcher.close()
+
+
+def test_a_long_queue_makes_nothing_unreachable(server, gate) -> None:
+    def brief(connection: ssl.SSLSocket, of: TlsServer) -> None:
+        of.stopped.wait(0.1)
+        answer(IMAGE)(connection, of)
+
+    server.paths["/brief"] = brief
+    fetcher = made(server, fetch_connections=1, fetch_timeout=1.0)
+    futures = [fetcher.fetch("https://images.example/brief") for _ in range(14)]
+    assert all(future.result(60) == IMAGE for future in futures)
+    fetcher.close()
+
+
+def test_a_cancelled_image_is_not_fetched(server, gate) -> None:
+    fetcher = made(server, fetch_connections=1)
+    first = fetcher.fetch("https://images.example/slow")
+    second = fetcher.fetch("https://images.example/image.jpg")
+    assert gate.arrived.acquire(timeout=30)
+    assert second.cancel()
+    assert first.cancel()
+    gate.open.set()
+    assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
+    assert len(server.requests) == 2
+    fetcher.close()
+
+
+def test_closing_cancels_what_waits_and_ends_what_is_under_way(server, gate) -> None:
+    fetcher = made(server, fetch_connections=2)
+    futures = [fetcher.fetch("https://images.example/slow") for _ in range(5)]
+    assert gate.arrived.acquire(timeout=30)
+    gate.open.set()
+    fetcher.close()
+    assert futures[0].result(0) == IMAGE
+    for future in futures:
+        assert future.done()
+    with pytest.raises(CancelledError):
+        fetcher.fetch("https://images.example/image.jpg").result(0)
+    fetcher.close()
+
+
+def test_an_error_that_is_not_foreseen_ends_one_image_alone(server, gate, caplog) -> None:
+    def fail(host: str, port: int, timeout: float) -> Sequence[Address]:
+        raise KeyError("https://images.example/?token=sesame")
+
+    fetcher = made(server, resolver=fail, fetch_connections=1)
+    for _ in range(3):
+        assert cause(fetcher.fetch("https://images.example/image.jpg")) == "refused"
+    assert "KeyError" in caplog.text
+    assert "sesame" not in caplog.text
+    fetcher.close()
+
+
+@pytest.mark.parametrize("name", sorted(CAUSES))
+def test_errors_say_what_is_wrong_and_cross_process_borders(name) -> None:
+    import pickle
+
+    again = pickle.loads(pickle.dumps(Unreachable(name)))
+    assert again.cause == name
+    assert CAUSES[name] in str(again)
+    assert "\n" not in str(again)

@@ -1,0 +1,312 @@
+"""Publishing: everything of a batch or nothing, once, whatever fails in between.
+
+The broker here is a small model that knows what is committed; what Kafka itself makes of it is
+tested in test_worker.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from kafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+)
+
+from moderator.decide import Evidence, ImageDecision, PostDecision
+from moderator.decisions import Decided, DecidedImage, Provenance
+from moderator.errors import Unavailable
+from moderator.records import Partition, Post, Record
+from moderator.settings import Topics
+from moderator.streaming import publish
+from moderator.streaming.epochs import Epochs
+from moderator.streaming.publish import Publisher
+
+PARTITIONS = [Partition("posts", n) for n in range(3)]
+
+
+@dataclass
+class Future:
+    exception: Exception | None = None
+    is_done: bool = True
+
+
+@dataclass
+class Broker:
+    """What is committed, and what goes wrong: by the number of a call, over all producers."""
+
+    committed: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    faults: dict[str, list[Exception | None]] = field(default_factory=dict)
+    most_bytes: int = 10**9
+    producers: list["Producer"] = field(default_factory=list)
+    discarded: list["Producer"] = field(default_factory=list)
+    groups: list[Any] = field(default_factory=list)
+
+    def connect(self) -> "Producer":
+        self.trip("connect")
+        self.producers.append(Producer(self))
+        return self.producers[-1]
+
+    def trip(self, call: str) -> None:
+        faults = self.faults.get(call)
+        if faults and (fault := faults.pop(0)) is not None:
+            raise fault
+
+
+class Producer:
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.open: list[tuple[str, bytes, bytes]] | None = None
+        self.offsets: dict[Any, int] = {}
+        self.poisoned = False
+        self.ready = False
+
+    def init_transactions(self) -> None:
+        self.broker.trip("init")
+        self.ready = True
+
+    def begin_transaction(self) -> None:
+        assert self.ready and self.open is None
+        self.open, self.offsets, self.poisoned = [], {}, False
+
+    def send(self, topic, *, key, value, headers) -> Future:
+        if self.open is None:
+            self.broker.committed.append((topic, key, value))
+            return Future()
+        if len(value) > self.broker.most_bytes:
+            self.poisoned = True
+            return Future(MessageSizeTooLargeError("too large"))
+        self.open.append((topic, key, value))
+        return Future()
+
+    def flush(self, timeout: float) -> None:
+        self.broker.trip("flush")
+
+    def send_offsets_to_transaction(self, offsets, group) -> None:
+        assert not self.poisoned, "offsets after a failed record hang for ever"
+        self.broker.trip("offsets")
+        self.broker.groups.append(group)
+        self.offsets = {(p.topic, p.partition): o.offset for p, o in offsets.items()}
+
+    def commit_transaction(self) -> None:
+        assert not self.poisoned, "committing after a failed record hangs for ever"
+        self.broker.trip("commit")
+        self.broker.committed += self.open or []
+        self.broker.offsets |= self.offsets
+        self.open = None
+
+    def abort_transaction(self) -> None:
+        self.broker.trip("abort")
+        self.open = None
+
+
+@dataclass
+class Membership:
+    commits: dict[Partition, int] = field(default_factory=dict)
+    generation: int = 0
+    at_metadata: Callable[[], None] = lambda: None
+
+    def group_metadata(self) -> int:
+        self.generation += 1
+        self.at_metadata()
+        return self.generation
+
+    def commit(self, offsets) -> None:
+        self.commits.update(offsets)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch) -> None:
+    monkeypatch.setattr(publish, "BACK_OFF", (0.0, 0.0))
+
+
+@pytest.fixture
+def epochs() -> Epochs:
+    epochs = Epochs()
+    epochs.assign(PARTITIONS)
+    for partition in PARTITIONS:
+        epochs.rewound(partition)
+    return epochs
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def membership() -> Membership:
+    return Membership()
+
+
+@pytest.fixture
+def publisher(broker, membership, epochs) -> Publisher:
+    return made(broker, membership, epochs)
+
+
+def made(broker, membership, epochs, *, exactly_once: bool = True) -> Publisher:
+    return Publisher(
+        broker.connect,
+        broker.discarded.append,
+        Topics(),
+        membership,
+        epochs,
+        exactly_once=exactly_once,
+        timeout=1,
+        room=10_000,
+        turn=lambda: None,
+    )
+
+
+def decided(
+    epochs: Epochs, partition: int, offset: int, *, malformed: bool = False, size: int = 10
+) -> Decided:
+    source = PARTITIONS[partition]
+    epoch = epochs.snapshot().get(source, 0)
+    record = Record(*source, offset, 1000, b"key", b"x" * size, epoch=epoch)
+    if malformed:
+        post = Post(record, f"p{partition}-{offset}", fault="not JSON")
+        return Decided(post, PostDecision("flag", "malformed", cause="not JSON"), (), WHO, 2000)
+    evidence = tuple(Evidence(f"{'i' * 200}{n}", "glock", "firearm", 0.9) for n in range(5))
+    image = ImageDecision("pass", "no-match", evidence=evidence, frame=0)
+    post = Post(record, f"p{partition}-{offset}")
+    return Decided(post, PostDecision("pass", "no-match"), (DecidedImage("0", image),), WHO, 2000)
+
+
+WHO = Provenance("r" * 16, "sha256:n", "p" * 16, 0)
+
+
+def ids(broker: Broker, topic: str = "decisions") -> list[str]:
+    return [key.decode() for name, key, _ in broker.committed if name == topic]
+
+
+def test_a_batch_and_its_offsets_are_committed_together(publisher, broker, epochs) -> None:
+    batch = [decided(epochs, 0, 5), decided(epochs, 1, 9), decided(epochs, 0, 6)]
+    assert publisher.publish(batch) == 3
+    assert ids(broker) == ["p0-5", "p1-9", "p0-6"]
+    assert broker.offsets == {("posts", 0): 7, ("posts", 1): 10}
+
+
+def test_what_cannot_be_judged_goes_to_all_its_topics_at_once(publisher, broker, epochs) -> None:
+    publisher.publish([decided(epochs, 0, 5, malformed=True)])
+    assert [name for name, _, _ in broker.committed] == [
+        "decisions",
+        "flagged",
+        "posts.dead-letter",
+    ]
+
+
+def test_posts_of_partitions_that_moved_are_left_out_and_the_others_go_on(
+    publisher, broker, epochs
+) -> None:
+    batch = [decided(epochs, 0, 5), decided(epochs, 1, 9)]
+    epochs.give_up([PARTITIONS[0]])
+    assert publisher.publish(batch) == 1
+    assert ids(broker) == ["p1-9"]
+    assert broker.offsets == {("posts", 1): 10}
+
+
+def test_the_membership_is_taken_before_the_epochs_are_looked_at(
+    publisher, broker, membership, epochs
+) -> None:
+    batch = [decided(epochs, 0, 5)]
+    membership.at_metadata = lambda: epochs.give_up([PARTITIONS[0]])
+    assert publisher.publish(batch) == 0
+    assert broker.committed == []
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("flush", KafkaTimeoutError("slow")),
+        ("offsets", KafkaConnectionError("away")),
+        ("offsets", CommitFailedError("generation")),
+        ("init", KafkaTimeoutError("slow")),
+        ("connect", Unavailable("no broker")),
+    ],
+)
+def test_what_fails_before_the_commit_is_done_again(publisher, broker, epochs, call, fault) -> None:
+    broker.faults[call] = [fault]
+    assert publisher.publish([decided(epochs, 0, 5)]) == 1
+    assert ids(broker) == ["p0-5"]
+    assert not publisher.failing
+
+
+def test_refused_offsets_are_tried_again_with_the_membership_of_then(
+    publisher, broker, epochs
+) -> None:
+    broker.faults["offsets"] = [CommitFailedError("generation"), CommitFailedError("generation")]
+    publisher.publish([decided(epochs, 0, 5)])
+    assert broker.groups == [3]
+    assert len(broker.producers) == 1
+
+
+def test_after_a_commit_whose_end_is_unknown_everything_is_read_again(
+    publisher, broker, epochs
+) -> None:
+    batch = [decided(epochs, 0, 5), decided(epochs, 1, 9)]
+    behind = decided(epochs, 2, 3)
+    broker.faults["commit"] = [KafkaConnectionError("away")]
+    assert publisher.publish(batch) == 0
+    assert publisher.publish([behind]) == 0
+    assert broker.committed == []
+    assert epochs.rewinding() == set(PARTITIONS)
+    assert len(broker.producers) == 2
+    assert len(broker.discarded) == 1
+    # Where the group stands is only asked once the new producer has ended the old transaction.
+    assert broker.producers[1].ready
+
+
+def test_a_record_too_large_is_published_lean_and_the_batch_is_not_lost(
+    publisher, broker, epochs
+) -> None:
+    broker.most_bytes = 1500
+    batch = [decided(epochs, 0, 5), decided(epochs, 0, 6, malformed=True, size=5000)]
+    assert len(publish.outgoing(batch[0], room=10_000)[0].value) > broker.most_bytes
+    assert publisher.publish(batch) == 2
+    assert ids(broker) == ["p0-5", "p0-6"]
+    first = json.loads(broker.committed[0][2])
+    assert first["decision_id"] == "posts-0-5"
+    assert first["images"][0]["prototypes"] == []
+    dead = [value for name, _, value in broker.committed if name == "posts.dead-letter"]
+    assert dead == [b""]
+
+
+def test_another_producer_of_the_same_id_is_named_after_a_few_times(
+    publisher, broker, epochs
+) -> None:
+    broker.faults["flush"] = [ProducerFencedError()] * publish.FENCED_MOST
+    with pytest.raises(Unavailable, match="`instance`"):
+        publisher.publish([decided(epochs, 0, 5)])
+    assert broker.committed == []
+
+
+def test_being_fenced_now_and_then_is_survived(publisher, broker, epochs) -> None:
+    for offset in range(2 * publish.FENCED_MOST):
+        broker.faults["flush"] = [ProducerFencedError()]
+        assert publisher.publish([decided(epochs, 0, offset)]) == 1
+    assert len(ids(broker)) == 2 * publish.FENCED_MOST
+
+
+def test_a_stopped_publisher_gives_up_at_the_next_failure(publisher, broker, epochs) -> None:
+    publisher.stop()
+    assert publisher.publish([decided(epochs, 0, 5)]) == 1
+    broker.faults["flush"] = [KafkaTimeoutError("slow")] * 9
+    assert publisher.publish([decided(epochs, 0, 6)]) == 0
+
+
+def test_at_least_once_publishes_and_then_commits(broker, membership, epochs) -> None:
+    publisher = made(broker, membership, epochs, exactly_once=False)
+    publisher.publish([decided(epochs, 0, 5), decided(epochs, 1, 7)])
+    assert ids(broker) == ["p0-5", "p1-7"]
+    assert membership.commits == {PARTITIONS[0]: 6, PARTITIONS[1]: 8}
+    assert not broker.producers[0].ready
+    broker.faults["flush"] = [KafkaTimeoutError("slow")]
+    publisher.publish([decided(epochs, 0, 6)])
+    assert membership.commits[PARTITIONS[0]] == 7

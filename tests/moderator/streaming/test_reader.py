@@ -1,0 +1,354 @@
+"""Reading: back pressure, rebalances and rewinding lose nothing and take nothing twice.
+
+The consumer here is a small model of a log with committed offsets, driven turn by turn; the real
+broker is met in test_worker.
+"""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaConnectionError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from kafka.structs import MemberState
+
+from moderator.errors import Unavailable
+from moderator.records import Partition, Record
+from moderator.streaming import reader as module
+from moderator.streaming.epochs import Epochs
+from moderator.streaming.reader import Inbox, Reader, Reading
+
+POSTS = Partition("posts", 0)
+OTHER = Partition("posts", 1)
+
+
+@dataclass
+class Row:
+    """A record as the client hands it out."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int = 5
+    key: bytes | None = b"k"
+    value: bytes | None = b"v"
+    headers: Iterable[tuple[str, bytes | None]] = ()
+
+
+class Consumer:
+    """A log per partition, read from a position, with committed offsets."""
+
+    def __init__(self) -> None:
+        self.first: dict[Partition, int] = defaultdict(int)
+        self.last: dict[Partition, int] = defaultdict(int)
+        self.where: dict[Partition, int] = {}
+        self.stands: dict[Partition, int] = {}
+        self.stopped: set[Any] = set()
+        self.listener: Any = None
+        self.faults: list[Exception] = []
+        self.closed = False
+        self.state = MemberState.UNJOINED
+
+    def subscribe(self, topics, *, listener) -> None:
+        self.listener = listener
+
+    def poll(self, timeout_ms, max_records):
+        if self.faults:
+            raise self.faults.pop(0)
+        found = {}
+        for key, at in list(self.where.items()):
+            if TopicPartition(*key) in self.stopped:
+                continue
+            if at < self.first[key]:
+                raise OffsetOutOfRangeError({TopicPartition(*key): at})
+            rows = [Row(*key, n) for n in range(at, min(self.last[key], at + max_records))]
+            if rows:
+                found[TopicPartition(*key)] = rows
+                self.where[key] = rows[-1].offset + 1
+        return found
+
+    def pause(self, *partitions) -> None:
+        self.stopped |= set(partitions)
+
+    def resume(self, *partitions) -> None:
+        self.stopped -= set(partitions)
+
+    def paused(self):
+        return set(self.stopped)
+
+    def seek(self, partition, offset) -> None:
+        if Partition(*partition) not in self.where:
+            raise AssertionError("unassigned")
+        self.where[Partition(*partition)] = offset
+
+    def position(self, partition, timeout_ms):
+        return self.where[Partition(*partition)]
+
+    def highwater(self, partition):
+        return self.last[Partition(*partition)]
+
+    def committed(self, partition, timeout_ms):
+        return self.stands.get(Partition(*partition))
+
+    def beginning_offsets(self, partitions):
+        return {each: self.first[Partition(*each)] for each in partitions}
+
+    def end_offsets(self, partitions):
+        return {each: self.last[Partition(*each)] for each in partitions}
+
+    def commit(self, offsets, timeout_ms) -> None:
+        self.stands |= {Partition(*key): found.offset for key, found in offsets.items()}
+
+    def group_metadata(self):
+        return SimpleNamespace(state=self.state)
+
+    def close(self, autocommit, timeout_ms) -> None:
+        self.closed = True
+
+
+async def no_sleep(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+class Rig:
+    def __init__(self, *, start_from: str = "earliest", most: int = 100) -> None:
+        self.consumer = Consumer()
+        self.epochs = Epochs()
+        self.inbox = Inbox(most, 10**9)
+        reading = Reading("posts", start_from, 10, drain_timeout=5)
+        self.reader = Reader(self.consumer, reading, self.inbox, self.epochs, no_sleep)
+        self.consumer.subscribe(["posts"], listener=self.reader._listener)
+
+    def assign(self, *partitions: Partition, tell: bool = True) -> None:
+        for partition in partitions:
+            self.consumer.where[partition] = self.consumer.stands.get(partition, 0)
+        if tell:
+            asyncio.run(self.consumer.listener.on_partitions_assigned(partitions))
+
+    def revoke(self, *partitions: Partition, lost: bool = False) -> None:
+        for partition in partitions:
+            self.consumer.where.pop(partition)
+        listener = self.consumer.listener
+        asyncio.run((listener.on_partitions_lost if lost else listener.on_partitions_revoked)(
+            partitions
+        ))  # fmt: skip
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.reader._turn()
+
+    def taken(self) -> list[Record]:
+        found = []
+        while (record := self.inbox.take(0)) is not None:
+            found.append(record)
+        return found
+
+    def live(self) -> list[int]:
+        return [record.offset for record in self.taken() if self.epochs.live(record)]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(module, "POLL", 0.001)
+
+
+def test_a_partition_is_read_from_where_the_group_stands() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS], rig.consumer.stands[POSTS] = 20, 7
+    rig.assign(POSTS)
+    rig.turn(3)
+    assert rig.live() == list(range(7, 20))
+
+
+def test_records_handed_out_before_the_assignment_is_told_are_read_again() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS], rig.consumer.stands[POSTS] = 20, 7
+    rig.assign(POSTS, tell=False)
+    rig.turn()
+    assert rig.consumer.where[POSTS] == 17
+    assert rig.taken() == []
+    rig.assign(POSTS)
+    rig.consumer.where[POSTS] = 17
+    rig.turn(3)
+    assert rig.live() == list(range(7, 20))
+
+
+@pytest.mark.parametrize(("start_from", "first"), [("earliest", 3), ("latest", 9)])
+def test_a_new_group_starts_where_it_is_told_and_says_so_at_once(start_from, first) -> None:
+    rig = Rig(start_from=start_from)
+    rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 3, 9
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.consumer.last[POSTS] = 12
+    rig.turn()
+    assert rig.live() == list(range(first, 12))
+    assert rig.consumer.stands[POSTS] == first
+
+
+def test_a_partition_that_the_client_finds_without_an_offset_is_begun() -> None:
+    rig = Rig()
+    rig.assign(POSTS)
+    rig.turn()
+    rig.consumer.last[POSTS] = 2
+    rig.consumer.faults = [NoOffsetForPartitionError([TopicPartition(*POSTS)])]
+    rig.turn(2)
+    assert rig.live() == [0, 1]
+
+
+def test_a_full_inbox_pauses_reading_until_it_is_half_empty() -> None:
+    rig = Rig(most=20)
+    rig.consumer.last[POSTS] = 100
+    rig.assign(POSTS)
+    rig.turn(5)
+    assert rig.consumer.paused() == {TopicPartition(*POSTS)}
+    read = [rig.inbox.take(0).offset for _ in range(9)]
+    rig.turn()
+    assert rig.consumer.paused()
+    read += [rig.inbox.take(0).offset for _ in range(2)]
+    rig.turn()
+    assert not rig.consumer.paused()
+    read += rig.live()
+    assert read == list(range(len(read)))
+
+
+def test_a_partition_newly_assigned_is_paused_too() -> None:
+    rig = Rig(most=5)
+    rig.consumer.last[POSTS] = rig.consumer.last[OTHER] = 50
+    rig.assign(POSTS)
+    rig.turn(3)
+    rig.assign(OTHER)
+    rig.turn(3)
+    assert rig.consumer.paused() == {TopicPartition(*POSTS), TopicPartition(*OTHER)}
+
+
+def test_rewinding_makes_what_was_read_stale_and_reads_it_again() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 8
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.consumer.stands[POSTS] = 3
+    rig.epochs.rewind()
+    rig.turn(2)
+    assert rig.live() == [3, 4, 5, 6, 7]
+
+
+def test_vanished_offsets_are_counted_and_reading_goes_on_at_the_oldest_left(caplog) -> None:
+    rig = Rig()
+    lost = module.OFFSETS_LOST.labels("posts", "0")
+    before = lost._value.get()
+    rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 6, 9
+    rig.consumer.stands[POSTS] = 2
+    rig.assign(POSTS)
+    rig.turn(3)
+    assert rig.live() == [6, 7, 8]
+    assert lost._value.get() - before == 4
+    assert "posts-0: offset 2 is gone" in caplog.text
+
+
+def test_a_revoked_partition_is_given_up_only_when_what_was_begun_is_done() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 4
+    rig.assign(POSTS)
+    rig.turn(2)
+    begun = rig.taken()[:2]
+    assert all(rig.epochs.begin(record) for record in begun)
+    was_live = []
+
+    def finish() -> None:
+        was_live.extend(rig.epochs.live(record) for record in begun)
+        rig.epochs.end(begun)
+
+    timer = threading.Timer(0.2, finish)
+    timer.start()
+    rig.revoke(POSTS)
+    assert was_live == [True, True]
+    assert not rig.epochs.live(begun[0])
+
+
+def test_a_lost_partition_is_given_up_at_once() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 4
+    rig.assign(POSTS)
+    rig.turn(2)
+    record = rig.taken()[0]
+    assert rig.epochs.begin(record)
+    rig.revoke(POSTS, lost=True)
+    assert not rig.epochs.live(record)
+
+
+def test_offsets_are_committed_only_for_partitions_still_owned() -> None:
+    rig = Rig()
+    rig.assign(POSTS, OTHER)
+    rig.turn()
+    rig.revoke(OTHER)
+    rig.reader.commit({POSTS: 5, OTHER: 6})
+    rig.turn()
+    assert rig.consumer.stands == {POSTS: 5, OTHER: 0}
+
+
+def test_the_world_failing_is_waited_for_and_a_taken_name_is_not(caplog) -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 2
+    rig.assign(POSTS)
+    rig.turn()
+    rig.consumer.faults = [KafkaConnectionError("away")]
+    rig.turn(2)
+    assert rig.live() == [0, 1]
+    rig.consumer.faults = [FencedInstanceIdError()]
+    with pytest.raises(Unavailable, match="group_instance_id"):
+        rig.turn()
+
+
+def test_a_stopped_reader_takes_nothing_more_but_stays_until_all_is_finished() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 4
+    rig.assign(POSTS)
+    finished = threading.Event()
+    rig.reader.stop()
+    thread = threading.Thread(target=rig.reader.run, args=(finished,))
+    thread.start()
+    rig.reader.commit({POSTS: 3})
+    thread.join(0.2)
+    assert thread.is_alive()
+    assert rig.taken() == []
+    finished.set()
+    thread.join(5)
+    assert rig.consumer.closed
+    assert rig.consumer.stands[POSTS] == 3
+
+
+def test_a_member_has_joined_once_its_group_is_stable() -> None:
+    rig = Rig()
+    assert not rig.reader.joined
+    rig.consumer.state = MemberState.REBALANCING
+    assert not rig.reader.joined
+    rig.consumer.state = MemberState.STABLE
+    assert rig.reader.joined
+
+
+def test_headers_without_a_value_are_empty_and_the_rest_is_taken_over() -> None:
+    row = Row("posts", 1, 7, headers=[("a", None), ("b", b"x")])
+    record = module._record(row, 3)
+    assert record == Record("posts", 1, 7, 5, b"k", b"v", (("a", b""), ("b", b"x")), 3)
+
+
+def test_the_inbox_is_full_by_count_or_by_bytes() -> None:
+    inbox = Inbox(10, 100)
+    inbox.put([Record("posts", 0, 0, 0, None, b"x" * 60)])
+    assert inbox.fullness == 0.6
+    inbox.put([Record("posts", 0, n, 0, None, b"") for n in range(8)])
+    assert inbox.fullness == 0.9
+    inbox.take(0)
+    assert inbox.fullness == 0.8
+    inbox.close()
+    assert inbox.take(None) is None
