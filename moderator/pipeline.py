@@ -20,13 +20,16 @@ from moderator.decisions import Decided
 from moderator.examine import Batch, Examiner
 from moderator.records import Post, Record, parse_post
 from moderator.streaming.epochs import Epochs
-from moderator.streaming.reader import Inbox
+from moderator.streaming.inbox import Inbox
 from moderator.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 QUEUED = Gauge("moderator_queue_batches", "Batches that wait for a stage.", ["stage"])
 IN_FLIGHT = Gauge("moderator_batches_in_flight", "Batches begun and not yet published.")
+
+REFERENCED = 2**20
+"""Bytes that an image by reference is taken to have until it is there."""
 
 IDLE = 0.2
 """Longest wait for a record in seconds; how soon stopping is noticed."""
@@ -142,8 +145,9 @@ class Pipeline:
                 record = self._inbox.take(IDLE if due is None else min(due, IDLE))
                 closed: list[list[Post]] = []
                 if record is not None and self._epochs.begin(record):
-                    size += record.size
-                    closed = batching.add(self._parsed(record), time.monotonic())
+                    post = self._parsed(record)
+                    size += _size(post)
+                    closed = batching.add(post, time.monotonic())
                 if batching.remaining(time.monotonic()) == 0 or size >= self._room.share:
                     closed.append(batching.flush())
                 if closed:
@@ -166,7 +170,7 @@ class Pipeline:
     def _open(self, posts: Sequence[Post]) -> None:
         if not posts:
             return
-        size = sum(post.record.size for post in posts)
+        size = sum(map(_size, posts))
         self._room.enter(size, self.failed)
         live: list[Post] = []
         stale: list[Post] = []
@@ -229,6 +233,11 @@ class Pipeline:
             self.failure = error
         self.failed.set()
         self._stopping.set()
+
+
+def _size(post: Post) -> int:
+    """Return the bytes that a post takes while it is on its way, about."""
+    return post.record.size + REFERENCED * sum(image.url is not None for image in post.images)
 
 
 class _Room:

@@ -13,8 +13,10 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from kafka.errors import KafkaError
 from prometheus_client import Gauge
 
+from models.errors import ModelError
 from models.release import Release, load_release
 from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
@@ -25,9 +27,10 @@ from moderator.probes import Probes
 from moderator.settings import Settings, Topics
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
+from moderator.streaming.inbox import Inbox
 from moderator.streaming.prototype_reader import TopicReader
 from moderator.streaming.publish import Publisher
-from moderator.streaming.reader import Inbox, Reader, Reading
+from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
@@ -114,7 +117,13 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
             return False
         raise
     while not stop.is_set():
-        missing = clients.missing_topics(settings.kafka, topics_of(settings.topics))
+        try:
+            missing = clients.missing_topics(settings.kafka, topics_of(settings.topics))
+        except Unavailable:
+            if deadline and time.monotonic() > deadline:
+                raise
+            stop.wait(RETRY)
+            continue
         if not missing:
             break
         if deadline and time.monotonic() > deadline:
@@ -163,7 +172,10 @@ class _Member:
         with ExitStack() as stack:
             if not self._overlay(stack):
                 return 0
-            reader, inbox, epochs = self._reader()
+            made = self._patiently(self._reader, "the consumer")
+            if made is None:
+                return 0
+            reader, inbox, epochs = made
             publisher = self._publisher(reader, epochs)
             stack.callback(publisher.close)
             pipeline = self._pipeline(inbox, epochs, publisher)
@@ -201,7 +213,7 @@ class _Member:
         self._watchdog.watch("reading", None)
         failure = pipeline.failure or self._failure
         if failure is not None:
-            if isinstance(failure, ModeratorError):
+            if isinstance(failure, ModeratorError | ModelError):
                 raise failure
             logger.error("stopped by an unexpected error", exc_info=failure)
             return 1
@@ -242,14 +254,16 @@ class _Member:
         consumer = clients.consumer(settings.kafka, group=True)
         tolerate_unreadable(consumer)
         epochs = Epochs()
-        inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes)
+        # Half of the bytes wait here, half are in the pipeline's batches.
+        inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)
         reading = Reading(
             topic=settings.topics.posts_topic,
             start_from=settings.kafka.start_from,
             max_records=pipeline.max_batch,
             drain_timeout=min(pipeline.drain_timeout, settings.kafka.session_timeout / 2),
         )
-        return Reader(consumer, reading, inbox, epochs, consumer._net.sleep), inbox, epochs
+        loop = clients.GroupLoop(consumer)
+        return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
 
     def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
         settings, kafka = self._settings, self._settings.kafka
@@ -275,7 +289,7 @@ class _Member:
             max_batch=pipeline.max_batch,
             max_wait=pipeline.max_wait,
             batches_in_flight=pipeline.batches_in_flight,
-            bytes_in_flight=pipeline.max_inflight_bytes,
+            bytes_in_flight=pipeline.max_inflight_bytes // 2,
             max_post_bytes=limits.max_post_bytes,
             max_images_per_post=limits.max_images_per_post,
         )
@@ -288,7 +302,7 @@ class _Member:
         while not self._stop.is_set():
             try:
                 return make()
-            except Unavailable as error:
+            except (KafkaError, Unavailable) as error:
                 logger.warning("%s: %s; trying again", what, error)
                 self._stop.wait(RETRY)
         return None

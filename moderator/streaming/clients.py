@@ -3,16 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import (
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    OffsetAndMetadata,
+    TopicPartition,
+)
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     AuthorizationError,
     IncompatibleBrokerVersion,
     KafkaConfigurationError,
     KafkaError,
+    KafkaTimeoutError,
     SaslAuthenticationFailedError,
     UnsupportedSaslMechanismError,
 )
@@ -21,6 +28,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from moderator.errors import BadSettings, Unavailable
+from moderator.records import Partition
 from moderator.settings import Kafka
 from moderator.streaming.transport import mend
 
@@ -76,6 +84,8 @@ def consumer(kafka: Kafka, *, group: bool, client_id: str = "moderator") -> Kafk
         "max_partition_fetch_bytes": PARTITION_BYTES,
         "fetch_max_bytes": FETCH_BYTES,
         "fetch_max_wait_ms": 100,
+        # How soon partitions that are added to the topic are found.
+        "metadata_max_age_ms": 30_000,
         "metrics_enabled": False,
     }
     if group:
@@ -125,7 +135,54 @@ def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = Non
             "transactional_id": transactional_id(kafka),
             "transaction_timeout_ms": round(kafka.transaction_timeout * 1000),
         }
-    return _built(KafkaProducer, kafka, configuration)
+    return _built(_Bounded, kafka, configuration)
+
+
+class _Bounded(KafkaProducer):  # type: ignore[misc]
+    """A producer whose transactions fail in time; the client's own wait for ever.
+
+    After a time-out it is spent: what became of the transaction is not known.
+    """
+
+    def send_offsets_to_transaction(self, offsets: Any, group_metadata: Any) -> None:
+        manager = self._transaction_manager
+        self._within(manager.send_offsets_to_transaction(offsets, group_metadata))
+
+    def commit_transaction(self) -> None:
+        self._within(self._transaction_manager.begin_commit())
+
+    def abort_transaction(self) -> None:
+        self._within(self._transaction_manager.begin_abort())
+
+    def _within(self, result: Any) -> None:
+        self._sender.wakeup()
+        if not result.wait(timeout_ms=self.config["max_block_ms"]):
+            raise KafkaTimeoutError("the coordinator of the transaction does not answer")
+
+
+class GroupLoop:
+    """A consumer's own event loop, for its rebalance listener (see ``listener.Loop``)."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the loop go on with other things."""
+        await self._consumer._net.sleep(seconds)
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit next offsets, within a short time.
+
+        Raises:
+            KafkaError: They are not committed, or it is not known.
+        """
+        await self._consumer._coordinator._commit_offsets_sync_async(
+            {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()}, 2000
+        )
+
+    def reachable(self) -> bool:
+        """Return whether the group's coordinator is known and connected."""
+        return not self._consumer._coordinator.coordinator_unknown()
 
 
 def discard(spent: KafkaProducer) -> None:
@@ -147,14 +204,23 @@ def transactional_id(kafka: Kafka) -> str:
     return f"{kafka.group}-{kafka.instance}-0"
 
 
-def admin(kafka: Kafka) -> KafkaAdminClient:
+def admin(kafka: Kafka, attempt: float = ATTEMPT) -> KafkaAdminClient:
     """Return a client for topics, groups and configuration.
+
+    Args:
+        kafka: Where the brokers are.
+        attempt: Seconds that reaching them may take.
 
     Raises:
         BadSettings: The brokers refuse these settings.
         Unavailable: The brokers cannot be reached.
     """
-    return _built(KafkaAdminClient, kafka, {"client_id": "moderator-admin"})
+    bootstrap = round(attempt * 1000)
+    return _built(
+        KafkaAdminClient,
+        kafka,
+        {"client_id": "moderator-admin", "bootstrap_timeout_ms": bootstrap},
+    )
 
 
 def wait_for_broker(kafka: Kafka, timeout: float, stop: threading.Event | None) -> None:
@@ -172,8 +238,9 @@ def wait_for_broker(kafka: Kafka, timeout: float, stop: threading.Event | None) 
     deadline = time.monotonic() + timeout if timeout else None
     reported = False
     while stop is None or not stop.is_set():
+        left = ATTEMPT if deadline is None else deadline - time.monotonic()
         try:
-            admin(kafka).close()
+            admin(kafka, min(ATTEMPT, max(0.5, left))).close()
         except Unavailable as error:
             if deadline is not None and time.monotonic() >= deadline:
                 raise Unavailable(
@@ -234,7 +301,7 @@ def _built(cls: Callable[..., Any], kafka: Kafka, configuration: dict[str, Any])
         return opened[-1][0]
 
     try:
-        return cls(**_common(kafka), **configuration, kafka_client=opening)
+        return cls(**(_common(kafka) | configuration), kafka_client=opening)
     except (AssertionError, KafkaError, OSError, ValueError) as error:
         refusals = [manager.refusal for _, manager in opened if manager.refusal is not None]
         for client, _ in opened:

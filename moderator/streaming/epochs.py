@@ -1,8 +1,8 @@
 """Assignment epochs of partitions: which records read are still this member's to decide.
 
-Knows nothing of Kafka's clients. A partition's epoch is raised whenever it is assigned, revoked,
-lost or rewound; a record read under another epoch than the current one is left out (design
-section 4).
+Knows nothing of Kafka's clients. A partition gets a new epoch whenever it is assigned or rewound,
+and has none once it is revoked or lost; a record read under another epoch than the current one is
+left out (design section 4).
 """
 
 import threading
@@ -21,7 +21,22 @@ class Epochs:
         self._rewind: set[Partition] = set()
         self._closing: set[Partition] = set()
         self._begun: Counter[Partition] = Counter()
+        self._member = ""
         self._last = 0
+
+    def belong(self, member: str) -> None:
+        """Take note of this process's id in the group, and rewind everything where it is new.
+
+        The client does not say so where it was expelled while it joined: it goes on with the
+        partitions that it holds again, whoever had them in between.
+
+        Args:
+            member: The group's id of this member; empty while it has none.
+        """
+        with self._lock:
+            before, self._member = self._member, member or self._member
+        if member and before not in ("", member):
+            self.rewind()
 
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Take up partitions, each in a new epoch and to be read from its committed offset.

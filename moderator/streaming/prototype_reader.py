@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from moderator.settings import Kafka
 from moderator.streaming import clients
+from moderator.streaming.unreadable import tolerate_unreadable
 
 
 class TopicReader:
@@ -27,12 +28,17 @@ class TopicReader:
         self._consumer: KafkaConsumer = clients.consumer(
             kafka, group=False, client_id="moderator-prototypes"
         )
+        tolerate_unreadable(self._consumer)
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
 
     def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]:
-        """Return what has come, by partition."""
-        polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        """Return what has come, by partition; of a topic made anew, all from its beginning."""
+        try:
+            polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        except OffsetOutOfRangeError:
+            self._consumer.seek_to_beginning(self._partition)
+            return {}
         return polled
 
     def end(self) -> int:

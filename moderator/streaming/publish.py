@@ -64,8 +64,12 @@ FENCED_MOST = 3
 """Times in a row that another producer of the same id may take over before this one gives up."""
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-STILL_OURS = (CommitFailedError, FencedInstanceIdError)
-"""The offsets were refused, so nothing of the transaction can have been committed."""
+REFUSED = (CommitFailedError, FencedInstanceIdError)
+"""The group refused the offsets, so nothing of the transaction can have been committed."""
+
+
+class NotAMember(Exception):
+    """The group does not know this process at the moment."""
 
 
 class Producer(Protocol):
@@ -96,7 +100,10 @@ class Membership(Protocol):
 
 
 class Publisher:
-    """Publishes batches in the order in which they were read, each once or not at all.
+    """Publishes batches in the order in which they were read.
+
+    With ``exactly_once``, each post's records are published once or not at all; without, once or,
+    after a failure, more often.
 
     Args:
         connect: Makes a producer; called at the start and whenever one is spent.
@@ -146,7 +153,9 @@ class Publisher:
 
         Raises:
             KafkaError: The brokers refuse, or do not answer in time.
+            Unavailable: They cannot be reached.
         """
+        self.close()
         self._producer = producer = self._connect()
         if self._exactly_once:
             producer.init_transactions()
@@ -173,10 +182,15 @@ class Publisher:
                 if not lean:
                     lean = True
                     continue
-            except STILL_OURS as error:
+            except NotAMember as error:
+                # Before anything was begun; what is another member's by now is soon stale.
                 self._failed(error, warn=False)
+            except REFUSED as error:
+                self._failed(error, warn=False)
+                self._replace(error)
             except (KafkaError, Unavailable) as error:
                 self._failed(error, warn=True)
+                self._replace(error)
             else:
                 self._succeeded()
                 return count
@@ -199,10 +213,10 @@ class Publisher:
         producer = self._producer or self.start()
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
-        group = self._membership.group_metadata() if self._exactly_once else None
+        group = self._group() if self._exactly_once else None
         live = [each for each in decided if self._epochs.live(each.post.record)]
-        STALE.inc(len(decided) - len(live))
         if not live:
+            STALE.inc(len(decided))
             return 0
         records = [r for each in live for r in outgoing(each, room=0 if lean else self._room)]
         if lean:
@@ -213,8 +227,21 @@ class Publisher:
             self._send(producer, records)
             self._membership.commit(_offsets(live))
         _count(live, records)
+        STALE.inc(len(decided) - len(live))
         COMMIT_SECONDS.observe(time.monotonic() - begin)
         return len(live)
+
+    def _group(self) -> Any:
+        """Return the membership to commit with.
+
+        Raises:
+            NotAMember: There is none: of such a one the broker would take any offsets, unchecked.
+        """
+        group = self._membership.group_metadata()
+        if group.generation_id < 0 or not group.member_id:
+            raise NotAMember("the group does not know this member at the moment")
+        self._epochs.belong(group.member_id)
+        return group
 
     def _commit_transaction(
         self,
@@ -230,7 +257,9 @@ class Publisher:
                 {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
                 group,
             )
-        except (*TOO_LARGE, *STILL_OURS):
+        except TOO_LARGE:
+            # Before any offsets were sent: the client would send those of a refused transaction
+            # again with the next one's, so after that it is replaced.
             producer.abort_transaction()
             raise
         try:
@@ -270,21 +299,26 @@ class Publisher:
         if warn:
             self.failing = True
             PUBLISHING_FAILS.set(1)
-        if isinstance(error, (*TOO_LARGE, *STILL_OURS)):
-            return
-        self._fence(error)
-        # Its state is not known any more. A new one of the same id aborts what this one left.
-        self.close()
 
-    def _fence(self, error: Exception) -> None:
-        if not isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+    def _replace(self, error: Exception) -> None:
+        """Let a producer go whose state is not known; a new one of its id aborts what it left.
+
+        Raises:
+            Unavailable: Others have taken over again and again.
+        """
+        self.close()
+        if isinstance(error, FencedInstanceIdError):
+            fault = "another member of the group has this member's group_instance_id"
+        elif isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+            fault = (
+                "another process publishes under this member's transactional id (or its "
+                "transactions outlast transaction_timeout)"
+            )
+        else:
             return
         self._fenced += 1
         if self._fenced >= FENCED_MOST:
-            raise Unavailable(
-                "another process publishes under this member's transactional id; give each member "
-                "of the group an `instance` of its own"
-            ) from error
+            raise Unavailable(f"{fault}; give each member of the group names of its own") from error
 
     def _succeeded(self) -> None:
         self._fenced = 0

@@ -92,10 +92,14 @@ def test_help_has_an_example_of_the_command_itself_and_the_settings_options(path
     assert "--config PATH" in done.stdout
 
 
-def test_help_of_the_worker_names_every_setting() -> None:
-    text = run("worker", "--help").stdout
-    missing = [name for _, name, _ in fields() if not re.search(rf"^ +{name}\b", text, re.M)]
+def test_help_of_the_worker_names_every_setting_and_its_default() -> None:
+    text = " ".join(run("worker", "--help").stdout.split())
+    missing = [name for _, name, _ in fields() if not re.search(rf" {name} \w", text)]
     assert missing == []
+    assert "max_batch Images at which a batch closes. [default: 32]" in text
+    assert "sasl_username SASL user name. [default: none]" in text
+    assert "[default: the starter release]" in text
+    assert text.count("[default: ") == len(list(fields()))
 
 
 @pytest.mark.parametrize(

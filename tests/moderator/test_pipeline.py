@@ -11,7 +11,7 @@ from moderator.errors import Unavailable
 from moderator.pipeline import Bounds, Pipeline
 from moderator.records import Partition, Post, Record
 from moderator.streaming.epochs import Epochs
-from moderator.streaming.reader import Inbox
+from moderator.streaming.inbox import Inbox
 from moderator.watchdog import Watchdog
 
 POSTS = Partition("posts", 0)

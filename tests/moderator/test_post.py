@@ -22,6 +22,9 @@ ids = st.text(
 )
 
 
+NOWHERE = load_settings({"bootstrap_servers": "127.0.0.1:9", "start_timeout": "1"}, environ={})
+
+
 def read(record: object) -> Record:
     return Record("posts", 0, 0, 0, record.key, record.value, record.headers)
 
@@ -128,10 +131,10 @@ def test_files_are_posted_and_what_cannot_be_is_named(tmp_path, settings) -> Non
     assert code == 1
     errors = err.file.getvalue().splitlines()
     assert len(errors) == 2
-    assert str(large) in errors[0]
-    assert "20001 bytes" in errors[0]
-    assert "20000" in errors[0]
-    assert str(absent) in errors[1]
+    assert str(absent) in errors[0]
+    assert str(large) in errors[1]
+    assert "20001 bytes" in errors[1]
+    assert "20000" in errors[1]
     rows = [line.split("\t") for line in out.file.getvalue().splitlines()]
     records = {f"posts-{r.partition}-{r.offset}": r for r in written(settings, 2)}
     assert {row[0] for row in rows} == records.keys()
@@ -182,8 +185,51 @@ def test_options_that_contradict_each_other_are_refused(count, options, named) -
 
 
 def test_without_a_broker_it_ends_with_one_line(tmp_path) -> None:
-    settings = load_settings({"bootstrap_servers": "127.0.0.1:9", "start_timeout": "1"}, environ={})
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
     with pytest.raises(Unavailable) as caught:
-        list(post_images(settings, [tmp_path / "a.png"]))
+        list(post_images(NOWHERE, [path]))
     assert "127.0.0.1:9" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_files_that_are_not_there_are_named_without_a_broker(tmp_path, together) -> None:
+    absent, link = tmp_path / "absent.jpg", tmp_path / "link.jpg"
+    link.symlink_to(absent)
+    out, err = Console(file=io.StringIO(), width=40), Console(file=io.StringIO(), width=40)
+    paths = [absent, tmp_path, link]
+    assert run_post(NOWHERE, paths, out=out, err=err, together=together) == 1
+    lines = err.file.getvalue().splitlines()
+    assert lines[0] == f"{absent}: No such file or directory; not posted"
+    assert lines[1:] == (
+        []
+        if together
+        else [
+            f"{tmp_path}: Is a directory; not posted",
+            f"{link}: No such file or directory; not posted",
+        ]
+    )
+    assert out.file.getvalue() == ""
+
+
+def test_files_that_are_not_there_are_named_before_a_broker_is_waited_for(tmp_path) -> None:
+    there = tmp_path / "a.png"
+    there.write_bytes(b"x")
+    posted = post_images(NOWHERE, [there, tmp_path / "absent.jpg"])
+    assert next(posted).paths == (tmp_path / "absent.jpg",)
+    with pytest.raises(Unavailable):
+        next(posted)
+
+
+def test_a_file_that_went_away_since_is_named(tmp_path, settings) -> None:
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (first, second):
+        path.write_bytes(b"x")
+    posted = post_images(settings, [first, second, tmp_path / "absent.png"])
+    assert "absent" in (next(posted).error or "")
+    second.unlink()
+    assert [(each.paths, each.error is None) for each in posted] == [
+        ((second,), False),
+        ((first,), True),
+    ]

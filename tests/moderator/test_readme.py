@@ -7,10 +7,12 @@ import importlib
 import pkgutil
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import click
 import pytest
+from packaging.requirements import Requirement
 from prometheus_client import REGISTRY
 
 import moderator
@@ -131,9 +133,29 @@ def test_what_it_links_to_is_there(text) -> None:
         assert (REPOSITORY / folder).is_dir(), folder
 
 
+def test_every_extra_is_named_and_dev_takes_in_those_that_tests_need(text) -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    table = re.search(r"\| extra \|.*?\n\n", text, re.DOTALL)[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.M)) == set(extras)
+    (own,) = (Requirement(each) for each in extras["dev"] if each.startswith("moderator["))
+    assert own.extras == {name for name, packages in extras.items() if packages} - {"dev"}
+
+
+def test_the_lock_holds_what_every_extra_asks_for() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    lines = (REPOSITORY / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", lines, re.M))
+    asked = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    for each in map(Requirement, asked):
+        if each.name != project["name"]:
+            assert each.specifier.contains(locked.get(each.name, "0")), each
+
+
 def test_the_changelog_has_the_version_that_is_built() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
-    assert f"\n## [{version}]" in (REPOSITORY / "CHANGELOG.md").read_text()
+    assert f"\n## [{version}] - 20" in (REPOSITORY / "CHANGELOG.md").read_text()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import base64
 import io
 import json
 import signal
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from PIL import Image
 
 from moderator.compose import NamedImage, PostRecord, build_record
 from moderator.demo.drawings import names
+from moderator.settings import STARTER
 from tests.moderator.member import Member, Network, until
 from tests.services.redis import RedisService
 
@@ -163,6 +164,52 @@ def test_every_form_of_post_gets_its_one_decision(network, member, topics, drawn
     assert worker.stop() == 0
 
 
+def test_photographs_are_decided_by_the_starter_release(
+    kafka, network, member, topics, photographs
+) -> None:
+    shown = {
+        "firearm": ("revolver_double_action", "semi_auto_pistol_other", "ar15_m16_family"),
+        "negative": ("coco_scene", "furniture", "person_clothing_photo"),
+    }
+    sent: dict[str, str] = {}
+    for role, kinds in shown.items():
+        for kind in kinds:
+            paths = sorted((photographs / f"{role}s" / kind).glob("*.jpg"))
+            for n, path in enumerate(paths[:: max(1, len(paths) // 7)][:7]):
+                image = NamedImage(path.name, path.read_bytes(), "image/jpeg")
+                form = "json" if n % 2 else "binary"
+                record = build_record([image], post_id=f"{role}/{path.name}", form=form)
+                sent[network.post(record)] = role
+    worker = member(release=str(STARTER))
+    decisions = network.decided(len(sent))
+    assert {each["reason"] for each in decisions.values()} <= {
+        "match",
+        "near-miss",
+        "lookalike",
+        "no-match",
+    }
+    flagged = Counter(sent[n] for n, each in decisions.items() if each["decision"] == "flag")
+    # It is no good network (see its report), but far from chance: 21 of each were posted.
+    assert flagged["firearm"] >= 14
+    assert flagged["negative"] <= 3
+    assert worker.stop() == 0
+
+
+def test_of_two_members_of_one_static_name_the_displaced_one_says_so(
+    network, member, topics, drawn
+) -> None:
+    first = member("a", group_instance_id="same").await_ready()
+    pour(network, drawn, 10)
+    until(lambda: network.committed() >= 10, "decisions")
+    second = member("b", group_instance_id="same").await_ready()
+    pour(network, drawn, 20, 10)
+    code, text = ends(first)
+    assert code == 2
+    assert "group_instance_id" in text
+    assert network.ledger(30) == network.sources
+    assert second.stop() == 0
+
+
 def pour(network: Network, drawn: Callable[..., bytes], count: int, first: int = 0) -> None:
     """Post drawings, few of them different, so that decoding costs little."""
     pictures = [drawn(name) for name in ("revolver", "pistol", "shotgun")]
@@ -217,9 +264,7 @@ def test_stopping_under_load_finishes_what_was_begun_and_exits_0(network, member
     worker = member(max_batch="4").await_ready()
     pour(network, drawn, 200)
     until(lambda: network.committed() >= 20, "some decisions")
-    begin = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - begin < 20
     assert "drained" in worker.log.read_text()
     again = member().await_ready()
     assert network.ledger(200) == network.sources

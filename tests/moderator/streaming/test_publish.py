@@ -7,11 +7,13 @@ tested in test_worker.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka.errors import (
     CommitFailedError,
+    FencedInstanceIdError,
     KafkaConnectionError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
@@ -110,12 +112,16 @@ class Producer:
 class Membership:
     commits: dict[Partition, int] = field(default_factory=dict)
     generation: int = 0
+    known: bool = True
+    member: str = "m-1"
     at_metadata: Callable[[], None] = lambda: None
 
-    def group_metadata(self) -> int:
+    def group_metadata(self) -> SimpleNamespace:
         self.generation += 1
         self.at_metadata()
-        return self.generation
+        if not self.known:
+            return SimpleNamespace(generation_id=-1, member_id="")
+        return SimpleNamespace(generation_id=self.generation, member_id=self.member)
 
     def commit(self, offsets) -> None:
         self.commits.update(offsets)
@@ -243,8 +249,62 @@ def test_refused_offsets_are_tried_again_with_the_membership_of_then(
 ) -> None:
     broker.faults["offsets"] = [CommitFailedError("generation"), CommitFailedError("generation")]
     publisher.publish([decided(epochs, 0, 5)])
-    assert broker.groups == [3]
+    assert [group.generation_id for group in broker.groups] == [3]
+    # The client would send the refused offsets again with the next transaction's.
+    assert len(broker.producers) == 3
+    assert len(broker.discarded) == 2
+
+
+def test_who_is_no_member_commits_nothing(publisher, broker, membership, epochs) -> None:
+    batch = [decided(epochs, 0, 5)]
+    membership.known = False
+
+    def back_after_two() -> None:
+        membership.known = membership.generation >= 3
+
+    membership.at_metadata = back_after_two
+    assert publisher.publish(batch) == 1
+    assert [group.generation_id for group in broker.groups] == [3]
     assert len(broker.producers) == 1
+
+
+def test_who_comes_back_as_a_new_member_reads_everything_again(
+    publisher, broker, membership, epochs
+) -> None:
+    assert publisher.publish([decided(epochs, 0, 5)]) == 1
+    batch = [decided(epochs, 0, 6)]
+    membership.member = "m-2"
+    assert publisher.publish(batch) == 0
+    assert epochs.rewinding() == set(PARTITIONS)
+
+
+def test_two_members_of_one_name_are_told_apart(publisher, broker, epochs) -> None:
+    broker.faults["offsets"] = [FencedInstanceIdError()] * publish.FENCED_MOST
+    with pytest.raises(Unavailable, match="group_instance_id"):
+        publisher.publish([decided(epochs, 0, 5)])
+
+
+def test_posts_left_to_others_are_counted_once_however_often_it_is_tried(
+    publisher, broker, epochs
+) -> None:
+    before = publish.STALE._value.get()
+    batch = [decided(epochs, 0, 5), decided(epochs, 1, 9)]
+    epochs.give_up([PARTITIONS[0]])
+    broker.faults["flush"] = [KafkaTimeoutError("slow")] * 3
+    assert publisher.publish(batch) == 1
+    assert publish.STALE._value.get() - before == 1
+
+
+def test_the_client_keeps_refused_offsets_which_is_why_it_is_replaced() -> None:
+    """If this fails, kafka-python has mended it, and replacing the producer is needless."""
+    from kafka import OffsetAndMetadata, TopicPartition
+    from kafka.producer.transaction_manager import TransactionManager, TransactionState
+
+    manager = TransactionManager("t", 1000, api_version=(3, 0), metadata=None)
+    manager._pending_txn_offset_commits = {TopicPartition("posts", 0): OffsetAndMetadata(9, "", -1)}
+    manager._current_state = TransactionState.ABORTING_TRANSACTION
+    manager._complete_transaction()
+    assert manager._pending_txn_offset_commits
 
 
 def test_after_a_commit_whose_end_is_unknown_everything_is_read_again(
@@ -282,7 +342,7 @@ def test_another_producer_of_the_same_id_is_named_after_a_few_times(
     publisher, broker, epochs
 ) -> None:
     broker.faults["flush"] = [ProducerFencedError()] * publish.FENCED_MOST
-    with pytest.raises(Unavailable, match="`instance`"):
+    with pytest.raises(Unavailable, match=r"transactional id.*names of its own"):
         publisher.publish([decided(epochs, 0, 5)])
     assert broker.committed == []
 

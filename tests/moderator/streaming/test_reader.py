@@ -17,16 +17,22 @@ from kafka import TopicPartition
 from kafka.errors import (
     FencedInstanceIdError,
     KafkaConnectionError,
+    KafkaTimeoutError,
+    LogTruncationError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    RebalanceInProgressError,
+    TopicAuthorizationFailedError,
 )
 from kafka.structs import MemberState
 
-from moderator.errors import Unavailable
+from moderator.errors import BadSettings, Unavailable
 from moderator.records import Partition, Record
+from moderator.streaming import positions
 from moderator.streaming import reader as module
 from moderator.streaming.epochs import Epochs
-from moderator.streaming.reader import Inbox, Reader, Reading
+from moderator.streaming.inbox import Inbox
+from moderator.streaming.reader import Reader, Reading
 
 POSTS = Partition("posts", 0)
 OTHER = Partition("posts", 1)
@@ -57,12 +63,17 @@ class Consumer:
         self.listener: Any = None
         self.faults: list[Exception] = []
         self.closed = False
-        self.state = MemberState.UNJOINED
+        self.state = MemberState.STABLE
+        self.member = "m-1"
+        self.unstable: set[Partition] = set()
+        self.commit_faults: list[Exception] = []
+        self.polls = 0
 
     def subscribe(self, topics, *, listener) -> None:
         self.listener = listener
 
     def poll(self, timeout_ms, max_records):
+        self.polls += 1
         if self.faults:
             raise self.faults.pop(0)
         found = {}
@@ -77,7 +88,16 @@ class Consumer:
                 self.where[key] = rows[-1].offset + 1
         return found
 
+    def partitions_for_topic(self, topic):
+        return {0, 1}
+
+    def assignment(self):
+        return {TopicPartition(*key) for key in self.where}
+
     def pause(self, *partitions) -> None:
+        for each in partitions:
+            if Partition(*each) not in self.where:
+                raise KeyError(each)
         self.stopped |= set(partitions)
 
     def resume(self, *partitions) -> None:
@@ -88,7 +108,7 @@ class Consumer:
 
     def seek(self, partition, offset) -> None:
         if Partition(*partition) not in self.where:
-            raise AssertionError("unassigned")
+            raise ValueError("unassigned")
         self.where[Partition(*partition)] = offset
 
     def position(self, partition, timeout_ms):
@@ -98,26 +118,43 @@ class Consumer:
         return self.last[Partition(*partition)]
 
     def committed(self, partition, timeout_ms):
+        if Partition(*partition) in self.unstable:
+            raise KafkaTimeoutError("unstable offset")
         return self.stands.get(Partition(*partition))
 
-    def beginning_offsets(self, partitions):
+    def beginning_offsets(self, partitions, timeout_ms):
         return {each: self.first[Partition(*each)] for each in partitions}
 
-    def end_offsets(self, partitions):
+    def end_offsets(self, partitions, timeout_ms):
         return {each: self.last[Partition(*each)] for each in partitions}
 
     def commit(self, offsets, timeout_ms) -> None:
+        if self.commit_faults:
+            raise self.commit_faults.pop(0)
         self.stands |= {Partition(*key): found.offset for key, found in offsets.items()}
 
     def group_metadata(self):
-        return SimpleNamespace(state=self.state)
+        return SimpleNamespace(state=self.state, member_id=self.member)
 
     def close(self, autocommit, timeout_ms) -> None:
         self.closed = True
 
 
-async def no_sleep(seconds: float) -> None:
-    await asyncio.sleep(0)
+class Loop:
+    """The client's event loop, with a coordinator that is there or not."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+        self.there = True
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async def commit(self, offsets) -> None:
+        self.consumer.stands |= offsets
+
+    def reachable(self) -> bool:
+        return self.there
 
 
 class Rig:
@@ -126,8 +163,10 @@ class Rig:
         self.epochs = Epochs()
         self.inbox = Inbox(most, 10**9)
         reading = Reading("posts", start_from, 10, drain_timeout=5)
-        self.reader = Reader(self.consumer, reading, self.inbox, self.epochs, no_sleep)
-        self.consumer.subscribe(["posts"], listener=self.reader._listener)
+        self.loop = Loop(self.consumer)
+        self.reader = Reader(self.consumer, reading, self.inbox, self.epochs, self.loop)
+        self.reader._positions.know({0, 1})
+        self.consumer.subscribe(["posts"], listener=self.reader.listener)
 
     def assign(self, *partitions: Partition, tell: bool = True) -> None:
         for partition in partitions:
@@ -244,7 +283,7 @@ def test_rewinding_makes_what_was_read_stale_and_reads_it_again() -> None:
 
 def test_vanished_offsets_are_counted_and_reading_goes_on_at_the_oldest_left(caplog) -> None:
     rig = Rig()
-    lost = module.OFFSETS_LOST.labels("posts", "0")
+    lost = positions.OFFSETS_LOST.labels("posts", "0")
     before = lost._value.get()
     rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 6, 9
     rig.consumer.stands[POSTS] = 2
@@ -252,7 +291,7 @@ def test_vanished_offsets_are_counted_and_reading_goes_on_at_the_oldest_left(cap
     rig.turn(3)
     assert rig.live() == [6, 7, 8]
     assert lost._value.get() - before == 4
-    assert "posts-0: offset 2 is gone" in caplog.text
+    assert "posts-0: gone is offset 2" in caplog.text
 
 
 def test_a_revoked_partition_is_given_up_only_when_what_was_begun_is_done() -> None:
@@ -306,7 +345,8 @@ def test_the_world_failing_is_waited_for_and_a_taken_name_is_not(caplog) -> None
     assert rig.live() == [0, 1]
     rig.consumer.faults = [FencedInstanceIdError()]
     with pytest.raises(Unavailable, match="group_instance_id"):
-        rig.turn()
+        rig.reader.run(threading.Event())
+    assert rig.consumer.closed
 
 
 def test_a_stopped_reader_takes_nothing_more_but_stays_until_all_is_finished() -> None:
@@ -327,13 +367,114 @@ def test_a_stopped_reader_takes_nothing_more_but_stays_until_all_is_finished() -
     assert rig.consumer.stands[POSTS] == 3
 
 
-def test_a_member_has_joined_once_its_group_is_stable() -> None:
+def test_a_member_has_joined_once_its_group_is_stable_and_can_be_reached() -> None:
     rig = Rig()
     assert not rig.reader.joined
+    rig.turn()
+    assert rig.reader.joined
     rig.consumer.state = MemberState.REBALANCING
     assert not rig.reader.joined
-    rig.consumer.state = MemberState.STABLE
-    assert rig.reader.joined
+    rig.consumer.state, rig.loop.there = MemberState.STABLE, False
+    rig.reader._report_due = 0
+    rig.turn()
+    assert not rig.reader.joined
+
+
+def test_a_partition_without_a_stable_offset_holds_up_no_other_and_no_poll() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = rig.consumer.last[OTHER] = 4
+    rig.consumer.unstable = {POSTS}
+    rig.assign(POSTS, OTHER)
+    rig.turn(5)
+    assert rig.consumer.polls == 5
+    assert {record.partition for record in rig.taken()} == {1}
+    rig.consumer.unstable, rig.consumer.stands[POSTS] = set(), 2
+    rig.turn(3)
+    assert rig.live() == [2, 3]
+
+
+def test_a_start_is_committed_before_anything_is_read_and_never_after() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 5
+    rig.consumer.commit_faults = [RebalanceInProgressError()]
+    rig.assign(POSTS)
+    rig.turn()
+    assert rig.taken() == []
+    rig.turn(2)
+    assert rig.live() == [0, 1, 2, 3, 4]
+    rig.consumer.stands[POSTS] = 5
+    rig.turn(3)
+    assert rig.consumer.stands[POSTS] == 5
+
+
+def test_a_partition_added_later_is_read_from_its_beginning_whatever_the_group() -> None:
+    rig = Rig(start_from="latest")
+    rig.reader._positions.know({0})
+    rig.consumer.last[POSTS] = rig.consumer.last[OTHER] = 3
+    rig.assign(POSTS, OTHER)
+    rig.turn(3)
+    assert [(r.partition, r.offset) for r in rig.taken()] == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_after_a_truncation_reading_goes_on_where_the_log_is_as_it_was_read() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = rig.consumer.stands[POSTS] = 500
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.consumer.last[POSTS] = 475
+    at = {TopicPartition(*POSTS): SimpleNamespace(offset=470)}
+    rig.consumer.faults = [LogTruncationError(at)]
+    rig.turn(2)
+    assert rig.live() == [470, 471, 472, 473, 474]
+
+
+def test_a_new_id_in_the_group_makes_everything_be_read_again() -> None:
+    rig = Rig()
+    rig.consumer.last[POSTS] = 4
+    rig.assign(POSTS)
+    rig.turn(3)
+    assert len(rig.taken()) == 4
+    rig.consumer.member, rig.consumer.stands[POSTS] = "", 2
+    rig.turn()
+    assert rig.taken() == []
+    rig.consumer.member = "m-2"
+    rig.turn(2)
+    assert rig.live() == [2, 3]
+
+
+def test_what_is_published_of_a_revoked_partition_is_committed_before_it_goes() -> None:
+    rig = Rig()
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.reader.commit({POSTS: 7, OTHER: 9})
+    rig.revoke(POSTS)
+    assert rig.consumer.stands[POSTS] == 7
+    assert OTHER not in rig.consumer.stands
+
+
+def test_while_a_rebalance_is_under_way_pausing_what_the_client_let_go_of_does_no_harm() -> None:
+    rig = Rig(most=5)
+    rig.consumer.last[POSTS] = rig.consumer.last[OTHER] = 50
+    rig.assign(POSTS, OTHER)
+    rig.turn()
+    rig.consumer.where.pop(OTHER)
+    rig.turn(4)
+    assert rig.consumer.paused() == {TopicPartition(*POSTS)}
+
+
+def test_a_user_who_never_could_read_is_told_and_one_who_could_waits() -> None:
+    denied = TopicAuthorizationFailedError("posts")
+    rig = Rig()
+    rig.consumer.faults = [denied]
+    with pytest.raises(BadSettings, match="moderator check"):
+        rig.turn()
+    rig = Rig()
+    rig.consumer.last[POSTS] = 1
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.consumer.faults = [denied]
+    rig.turn(2)
+    assert rig.live() == [0]
 
 
 def test_headers_without_a_value_are_empty_and_the_rest_is_taken_over() -> None:
