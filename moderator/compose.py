@@ -1,13 +1,17 @@
-"""Compose records of the posts topic from images. Knows nothing of how they are sent."""
+"""Compose records of the posts topic from image files. Knows nothing of how they are sent."""
 
 import base64
+import errno
 import json
 import mimetypes
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal
 
+from moderator.errors import BadInput
 from moderator.records import Headers
 
 Form = Literal["binary", "json"]
@@ -76,3 +80,50 @@ def build_record(
     ]
     value = json.dumps({**body, "images": encoded}).encode()
     return PostRecord(post_id.encode(), value, (("content-type", b"application/json"),))
+
+
+def look(paths: Sequence[Path]) -> str | None:
+    """Return in one line why the first of some files cannot be read; None where all seem fine."""
+    for path in paths:
+        try:
+            is_folder = S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            return _unread(path, error)
+        # Not opened, as a pipe could not be read a second time.
+        number = errno.EISDIR if is_folder else 0 if os.access(path, os.R_OK) else errno.EACCES
+        if number:
+            return _unread(path, OSError(number, os.strerror(number)))
+    return None
+
+
+def read_images(paths: Sequence[Path]) -> list[NamedImage]:
+    """Read image files.
+
+    Raises:
+        BadInput: One of them cannot be read.
+    """
+    images = []
+    for path in paths:
+        try:
+            images.append(NamedImage(path.name, path.read_bytes(), media_type(path)))
+        except OSError as error:
+            raise BadInput(_unread(path, error)) from None
+    return images
+
+
+def _unread(path: Path, error: OSError) -> str:
+    return f"{path}: {error.strerror}; not posted"
+
+
+def sized(record: PostRecord, paths: Sequence[Path], most: int) -> PostRecord:
+    """Return a record of at most ``most`` bytes.
+
+    Raises:
+        BadInput: It has more; the text names its files.
+    """
+    if len(record.value) > most:
+        names = ", ".join(map(str, paths))
+        raise BadInput(
+            f"{names}: {len(record.value)} bytes in all, over max_post_bytes ({most}); not posted"
+        )
+    return record

@@ -5,44 +5,30 @@ Knows nothing of where values come from or of what the parts do with them.
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from moderator.values import (
+    Action,
+    Brokers,
+    Hosts,
+    Name,
+    PresentFile,
+    Seconds,
+    Stores,
+    Version,
+)
+
 STARTER = Path(__file__).resolve().parent.parent / "models" / "starter"
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Action = Literal["flag", "pass"]
-
-
-def _listed(value: object) -> object:
-    """Take a text as a list of what its commas separate."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _version(value: object) -> object:
-    """Take a text such as ``2.3`` as a version's numbers."""
-    parts = value.replace(",", ".").split(".") if isinstance(value, str) else value
-    if not isinstance(parts, (list, tuple)) or len(parts) != 2:
-        raise ValueError("a version is written as major.minor, such as 2.3")
-    return parts
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Version = Annotated[tuple[int, int], BeforeValidator(_version)]
 
 
 class Concern(BaseModel):
@@ -61,8 +47,8 @@ class Concern(BaseModel):
 class Kafka(Concern):
     """How to reach the brokers, and how this member takes part in its group."""
 
-    bootstrap_servers: str = Field(
-        default="localhost:9092", min_length=3, description="Brokers, host:port, comma-separated."
+    bootstrap_servers: Brokers = Field(
+        default="localhost:9092", description="Brokers, host:port, comma-separated."
     )
     group: Name = Field(default="moderator", description="Consumer group id.")
     instance: Name = Field(
@@ -76,11 +62,14 @@ class Kafka(Concern):
         "restart shorter than the session time-out.",
     )
     delivery: Literal["exactly-once", "at-least-once"] = Field(
-        default="exactly-once", description="exactly-once commits each batch in one transaction."
+        default="exactly-once",
+        description="exactly-once: each batch is one transaction; at-least-once: none, so that a "
+        "decision may come twice after a crash.",
     )
     start_from: Literal["earliest", "latest"] = Field(
         default="earliest",
-        description="Where a new group starts on a partition without a committed offset.",
+        description="Where a new group starts on a partition without a committed offset: earliest "
+        "or latest.",
     )
     session_timeout: Seconds = Field(
         default=30.0,
@@ -104,14 +93,16 @@ class Kafka(Concern):
         "0 waits for ever.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="Kafka security protocol."
+        default="PLAINTEXT",
+        description="How to talk to the brokers: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="SASL mechanism, with a SASL_ protocol."
+        default=None,
+        description="With a SASL_ protocol: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
     )
     sasl_username: str | None = Field(default=None, description="SASL user name.")
     sasl_password: SecretStr | None = Field(default=None, description="SASL password.")
-    ssl_cafile: Path | None = Field(
+    ssl_cafile: PresentFile | None = Field(
         default=None, description="PEM file of the authorities to trust."
     )
     kafka_api_version: Version | None = Field(
@@ -201,14 +192,17 @@ class Limits(Concern):
         default=5.0, gt=0, description="Seconds an image may take to decode."
     )
     decode_memory: int = Field(
-        default=2 * 2**30, ge=2**28, description="Bytes of address space of a decode process."
+        default=2 * 2**30,
+        ge=2**28,
+        description="Bytes of address space that a decode process may take on top of what it has "
+        "at its start.",
     )
 
 
 class Fetch(Concern):
     """Images by reference."""
 
-    allowed_hosts: Texts = Field(
+    allowed_hosts: Hosts = Field(
         default=(),
         description="Hosts that images may be fetched from over https; '*.example.org' takes "
         "in subdomains. Empty: none.",
@@ -216,7 +210,7 @@ class Fetch(Concern):
     allowed_root: Path | None = Field(
         default=None, description="Folder that file: URLs must lie under. None: no files."
     )
-    allowed_stores: Texts = Field(
+    allowed_stores: Stores = Field(
         default=(),
         description="URL prefixes of object stores (fsspec), such as s3://bucket/. Empty: none.",
     )
@@ -251,7 +245,8 @@ class Pipeline(Concern):
         description="Processes that decode images.",
     )
     device: str = Field(
-        default="auto", description="Where the network runs: auto, cpu, cuda or one such as cuda:1."
+        default="auto",
+        description="What the network runs on: auto, cpu, cuda or one such as cuda:1.",
     )
     embed_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -260,7 +255,8 @@ class Pipeline(Concern):
         description="Threads of the forward pass on a CPU.",
     )
     embedder: Literal["in-process", "process"] = Field(
-        default="in-process", description="Whether the network has a process of its own."
+        default="in-process",
+        description="Where the network runs: in-process, or in a process of its own (process).",
     )
     drain_timeout: Seconds = Field(
         default=20.0, gt=0, description="Seconds that finishing may take after SIGTERM."
@@ -271,14 +267,18 @@ class Judging(Concern):
     """The release and what becomes of posts that cannot be judged."""
 
     release: Path = Field(default=STARTER, description="Release directory to serve.")
-    on_undecodable: Action = Field(default="flag", description="Decision of undecodable images.")
+    on_undecodable: Action = Field(
+        default="flag", description="Decision of undecodable images: flag or pass."
+    )
     on_unreachable: Action = Field(
-        default="flag", description="Decision of images that cannot be fetched."
+        default="flag", description="Decision of images that cannot be fetched: flag or pass."
     )
     on_malformed: Action = Field(
-        default="flag", description="Decision of posts that cannot be read."
+        default="flag", description="Decision of posts that cannot be read: flag or pass."
     )
-    on_near_miss: Action = Field(default="pass", description="Decision of near misses.")
+    on_near_miss: Action = Field(
+        default="pass", description="Decision of near misses: flag or pass."
+    )
     max_types: int = Field(default=5, ge=1, le=50, description="Types listed in a decision.")
     max_evidence: int = Field(
         default=5, ge=1, le=50, description="Nearest prototypes listed an image."
@@ -327,9 +327,11 @@ class Serving(Concern):
         ge=5,
         description="Seconds without progress of the poll loop or a commit until /livez fails.",
     )
-    log_format: Literal["text", "json"] = Field(default="text", description="Format of log lines.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Format of log lines: text or json."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Log level."
+        default="INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
     )
 
 

@@ -40,14 +40,17 @@ class Group(click.Group):
 
 
 class Tuned(click.Command):
-    """A command whose help ends with all settings, read only when it is asked for."""
+    """A command whose help ends with all settings and their defaults, read only when asked for."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the settings after all else."""
-        from moderator.settings import PREFIX, fields
+        from moderator.settings import PREFIX, default, fields
 
         super().format_epilog(ctx, formatter)
-        rows = [(name, field.description or "") for _, name, field in fields()]
+        rows = [
+            (name, f"{field.description} [default: {default(name, field)}]")
+            for _, name, field in fields()
+        ]
         with formatter.section(f"Settings (--set name=value, {PREFIX}NAME or a --config file)"):
             formatter.write_dl(rows)
 

@@ -12,7 +12,15 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from rich.console import Console
 from rich.progress import Progress
 
-from moderator.compose import Form, NamedImage, PostRecord, build_record, media_type
+from moderator.compose import (
+    Form,
+    NamedImage,
+    PostRecord,
+    build_record,
+    look,
+    read_images,
+    sized,
+)
 from moderator.errors import BadInput, BadSettings, Unavailable
 from moderator.records import utc
 from moderator.settings import Settings
@@ -26,7 +34,7 @@ class Posted:
     """What became of a post: its decision's id, or why it was not posted.
 
     ``decision_id`` is ``<topic>-<partition>-<offset>``, where the post lies and the id that its
-    decision will have.
+    decision will have. ``post_id`` is empty where none was given before it failed.
     """
 
     post_id: str
@@ -89,7 +97,8 @@ def post_images(
 ) -> Iterator[Posted]:
     """Post image files and yield what became of each post, as the broker acknowledges it.
 
-    A file that cannot be read or is too large is yielded with its error; the others go on.
+    A file that cannot be read or is too large is yielded with its error; the others go on. Files
+    that are seen not to be there come first, before a broker is waited for.
 
     Args:
         settings: Where the brokers are, the topic's name and the limits of a post.
@@ -107,12 +116,21 @@ def post_images(
     groups = [tuple(paths)] if together else [(path,) for path in paths]
     form = form or ("json" if together else "binary")
     _agree(settings, groups, post_id, form, rate)
+    there = []
+    for group in groups:
+        fault = look(group)
+        if fault is None:
+            there.append(group)
+        else:
+            yield Posted(post_id or "", group, error=fault)
+    if not there:
+        return
     producer = _producer(settings)
     try:
         yield from _posted(
             producer,
             settings,
-            ((post_id or uuid.uuid4().hex, group) for group in _paced(groups, rate)),
+            ((post_id or uuid.uuid4().hex, group) for group in _paced(there, rate)),
             lambda images, name: build_record(
                 images,
                 post_id=name,
@@ -237,11 +255,11 @@ def _posted(
     build: Callable[[Sequence[NamedImage], str], PostRecord],
 ) -> Iterator[Posted]:
     """Send posts, a bounded number ahead of their acknowledgements."""
-    limit = settings.kafka.publish_timeout
+    limit, limit_bytes = settings.kafka.publish_timeout, settings.limits.max_post_bytes
     sent: deque[tuple[str, tuple[Path, ...], Acknowledgement]] = deque()
     for post_id, paths in posts:
         try:
-            record = _sized(build(_read(paths), post_id), paths, settings.limits.max_post_bytes)
+            record = sized(build(read_images(paths), post_id), paths, limit_bytes)
         except BadInput as error:
             yield Posted(post_id, paths, error=str(error))
             continue
@@ -269,22 +287,3 @@ def _acknowledged(
     except KafkaError as error:
         return Posted(post_id, paths, error=f"{names}: {type(error).__name__}: {error}")
     return Posted(post_id, paths, decision_id=f"{at.topic}-{at.partition}-{at.offset}")
-
-
-def _read(paths: Sequence[Path]) -> list[NamedImage]:
-    images = []
-    for path in paths:
-        try:
-            images.append(NamedImage(path.name, path.read_bytes(), media_type(path)))
-        except OSError as error:
-            raise BadInput(f"{path}: {error.strerror}; not posted") from None
-    return images
-
-
-def _sized(record: PostRecord, paths: Sequence[Path], most: int) -> PostRecord:
-    if len(record.value) > most:
-        names = ", ".join(map(str, paths))
-        raise BadInput(
-            f"{names}: {len(record.value)} bytes in all, over max_post_bytes ({most}); not posted"
-        )
-    return record

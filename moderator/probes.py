@@ -32,11 +32,8 @@ class Probes:
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            reason = "is in use" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
-            raise BadSettings(
-                f"listening on {host}:{port} {reason}; choose another http_port (0: any free one)"
-            ) from None
+        except (OSError, UnicodeError) as error:
+            raise BadSettings(_refusal(host, port, error)) from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
@@ -60,6 +57,18 @@ class Probes:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _refusal(host: str, port: int, error: OSError | UnicodeError) -> str:
+    """Say why an address cannot be listened on, and which setting mends it."""
+    where = f"listening on {host}:{port}"
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"{where} is in use; choose another http_port (0: any free one)"
+    if number == errno.EACCES:
+        return f"{where} is not permitted; choose an http_port above 1023 (0: any free one)"
+    reason = getattr(error, "strerror", None) or "not a host's name"
+    return f"{where} fails: {reason}; http_host must be an IPv4 address of this machine or its name"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -44,6 +44,7 @@ __all__ = [
     "Serving",
     "Settings",
     "Topics",
+    "default",
     "fields",
     "load_settings",
     "settings_table",
@@ -114,7 +115,7 @@ def _given(
             yield _Given(name, value, name, f"{name} in {config}")
     for key, text in environ.items():
         name = key.removeprefix(PREFIX).lower()
-        if key.startswith(PREFIX) and name != "config" and not name.startswith("test_"):
+        if key.startswith(PREFIX) and name != "config":
             yield _Given(name, text, key, key)
     for name, text in overrides.items():
         yield _Given(name, text, name, f"--set {name}")
@@ -164,20 +165,25 @@ def settings_table() -> str:
     It is the same on every machine, so that a test can hold a document to it.
     """
     rows = [
-        f"| `{name}` | {_default(name, field)} | {_cell(field.description or '')} |"
+        f"| `{name}` | {_shown(name, field)} | {_cell(field.description or '')} |"
         for _, name, field in fields()
     ]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
-def _default(name: str, field: FieldInfo) -> str:
+def default(name: str, field: FieldInfo) -> str:
+    """Return a setting's default as people are shown it, the same on every machine."""
+    value = field.default
     if name in DERIVED:
         return DERIVED[name]
-    value = field.default
     if value is None or value in ("", ()):
         return "none"
-    text = f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
-    return f"`{_cell(text)}`"
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+def _shown(name: str, field: FieldInfo) -> str:
+    text = default(name, field)
+    return text if text == "none" or name in DERIVED else f"`{_cell(text)}`"
 
 
 def _cell(text: str) -> str:

@@ -2,14 +2,16 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.services.kafka import KafkaService
-from tests.services.process import ServiceMissingError
+from tests.services.process import Service, ServiceMissingError
 from tests.services.redis import RedisService
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -26,11 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.redis)
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
-    """The broker that all tests share; a test that stops it starts it again."""
+Kind = TypeVar("Kind", bound=Service)
+
+
+@contextmanager
+def running(kind: Callable[[Path], Kind], folder: Path) -> Iterator[Kind]:
+    """Run a service; where what it needs is missing, the test fails with one line."""
     try:
-        service = KafkaService(tmp_path_factory.mktemp("kafka"))
+        service = kind(folder)
     except ServiceMissingError as error:
         pytest.fail(str(error), pytrace=False)
     try:
@@ -38,20 +43,20 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
         yield service
     finally:
         service.kill()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
+    """The broker that all tests share; a test that stops it starts it again."""
+    with running(KafkaService, tmp_path_factory.mktemp("kafka")) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
 def redis_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisService]:
     """The Redis that all tests share, without a password; a test that stops it starts it again."""
-    try:
-        service = RedisService(tmp_path_factory.mktemp("redis"))
-    except ServiceMissingError as error:
-        pytest.fail(str(error), pytrace=False)
-    try:
-        service.start()
+    with running(RedisService, tmp_path_factory.mktemp("redis")) as service:
         yield service
-    finally:
-        service.kill()
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ def topics() -> TopicNames:
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """The folder of photographs beside the repository, or of ``MODERATOR_TEST_DATA``."""
-    folder = Path(os.environ.get("MODERATOR_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    """The folder of photographs beside the repository, or of ``TEST_DATA_FOLDER``."""
+    folder = Path(os.environ.get("TEST_DATA_FOLDER") or REPOSITORY.parent / "shared" / "data")
     if not (folder / "firearms").is_dir():
-        pytest.skip(f"no photographs in {folder}; set MODERATOR_TEST_DATA to their folder")
+        pytest.skip(f"no photographs in {folder}; set TEST_DATA_FOLDER to their folder")
     return folder

@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG
     except click.ClickException as error:
         # One line, unlike click's own usage text.
-        return _wrong(error.format_message())
+        return _wrong(_said(error))
     except (TrainingError, ModelError) as error:
         return _wrong(str(error))
     except OSError as error:
@@ -244,7 +244,7 @@ def _size(text: str) -> tuple[int, int]:
     try:
         return int(height), int(width or height)
     except ValueError:
-        raise click.ClickException(
+        raise click.UsageError(
             f"--size {text} is not a number of pixels, or HEIGHTxWIDTH such as 160x320"
         ) from None
 
@@ -254,7 +254,7 @@ def _count(name: str, text: str) -> int | None:
         return None
     if not text.isdecimal() or int(text) < 1:
         option = name.replace("_", "-")
-        raise click.ClickException(f"--{option} {text} is neither a number from 1 nor all")
+        raise click.UsageError(f"--{option} {text} is neither a number from 1 nor all")
     return int(text)
 
 
@@ -262,8 +262,16 @@ def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"--test-sources {file} cannot be read: {error}") from None
+        raise click.UsageError(f"--test-sources {file} cannot be read: {error}") from None
     return [line.strip() for line in lines if line.strip()]
+
+
+def _said(error: click.ClickException) -> str:
+    """Return what is wrong with what was typed, and where to read what may be."""
+    text = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context else "python -m training"
+    return f"{text[:1].lower()}{text[1:]}; see `{where} --help`"
 
 
 def _wrong(message: str) -> int:

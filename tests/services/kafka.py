@@ -16,13 +16,10 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.services.kafka_jars import JarsMissingError, kafka_jars
-from tests.services.process import GuardedProcess, ServiceMissingError, free_port, program
+from tests.services.process import Service, ServiceMissingError, free_port, program
 
 SASL_USERNAME = "member"
 SASL_PASSWORD = "right-password"
-
-START_TIMEOUT = 60.0
-"""Seconds a broker may take to answer; it takes 5 on an idle machine."""
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 
@@ -93,7 +90,7 @@ class Consumed:
     value: str | None
 
 
-class KafkaService:
+class KafkaService(Service):
     """A broker with two listeners: open, and with a password (SASL PLAIN).
 
     Data and ports stay the same over ``stop``/``kill`` and ``start``.
@@ -104,6 +101,9 @@ class KafkaService:
     Raises:
         ServiceMissingError: Java, or Kafka's jars and Maven, are not there.
     """
+
+    start_timeout = 60.0
+    """It takes 5 on an idle machine."""
 
     def __init__(self, folder: Path) -> None:
         self._java = program("java", "openjdk-17-jre-headless")
@@ -128,8 +128,7 @@ class KafkaService:
         (folder / "log4j2.properties").write_text(LOGGING)
         heap = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
         command = self._command("kafka.Kafka", str(self._config), options=heap)
-        self._process = GuardedProcess("kafka", command, folder)
-        self.log_path = self._process.log_path
+        super().__init__("kafka", command, folder)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -141,43 +140,11 @@ class KafkaService:
         """The listener that wants ``SASL_USERNAME`` and ``SASL_PASSWORD``."""
         return f"127.0.0.1:{self._sasl}"
 
-    @property
-    def pid(self) -> int:
-        """Process id of the broker."""
-        return self._process.pid
-
     def start(self) -> None:
         """Start it and wait until it answers."""
         if not (self._folder / "data").exists():
             self._format()
-        self._process.start()
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self._answers():
-            self._process.check()
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"Kafka did not answer within {START_TIMEOUT:g} s")
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        """Shut it down in order."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """Kill it, as a crash would."""
-        self._process.kill()
-
-    def freeze(self) -> None:
-        """Leave its connections open and answer nothing, until ``thaw``."""
-        self._process.freeze()
-
-    def thaw(self) -> None:
-        """Go on after ``freeze``."""
-        self._process.thaw()
-
-    def restart(self) -> None:
-        """Shut it down and start it again with its data and ports."""
-        self.stop()
-        self.start()
+        super().start()
 
     def admin(self) -> KafkaAdminClient:
         """Return an administration client; the caller closes it."""

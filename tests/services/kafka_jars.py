@@ -25,7 +25,7 @@ def kafka_jars() -> Path:
     Raises:
         JarsMissingError: Maven is not installed, or could not fetch them.
     """
-    cache = Path(os.environ.get("MODERATOR_TEST_CACHE") or REPOSITORY / ".cache")
+    cache = Path(os.environ.get("TEST_CACHE_FOLDER") or REPOSITORY / ".cache")
     target = cache / f"kafka-{VERSION}"
     if target.is_dir():
         return target

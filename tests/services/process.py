@@ -1,4 +1,4 @@
-"""A service's process: started, stopped, killed, frozen, and never left behind by the tests.
+"""A service and its process: started, stopped, killed, frozen, and never left behind by the tests.
 
 Also what every service needs around it: free ports, waiting, and the one line that says how to
 get a program that is missing. Knows nothing of any one service.
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -153,3 +154,59 @@ class GuardedProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self.running:
             os.kill(self.pid, number)
+
+
+class Service(ABC):
+    """A server that answers some time after its process began, and on the same port whenever.
+
+    Args:
+        name: What errors and its log are called.
+        command: Program and arguments.
+        folder: Its working directory, which also takes its log.
+    """
+
+    start_timeout = 30.0
+    """Seconds it may take to answer."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+        self._process = GuardedProcess(name, command, folder)
+        self.log_path = self._process.log_path
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process.start()
+        wait_until(self._ready, self.start_timeout, f"an answer of {self._process.name}")
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """Leave its connections open and answer nothing, until ``thaw``."""
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        """Go on after ``freeze``."""
+        self._process.thaw()
+
+    def restart(self) -> None:
+        """Shut it down and start it again."""
+        self.stop()
+        self.start()
+
+    def _ready(self) -> bool:
+        self._process.check()
+        return self._answers()
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Ask it once, whether or not it is there."""

@@ -96,6 +96,16 @@ def test_the_second_listener_wants_the_right_password(kafka, topics):
         KafkaProducer(**how, sasl_plain_password="wrong", bootstrap_timeout_ms=2000)
 
 
+def test_a_frozen_service_answers_nothing_until_it_goes_on(redis_service):
+    with redis_service.client() as client:
+        redis_service.freeze()
+        try:
+            wait_until(lambda: _state(redis_service.pid) == "T", 30, "the freezing")
+        finally:
+            redis_service.thaw()
+        assert client.ping()
+
+
 def test_redis_wants_its_password_and_is_empty_after_a_restart(tmp_path):
     service = RedisService(tmp_path, password="right")
     service.start()
@@ -131,7 +141,7 @@ def test_a_missing_program_is_one_line_that_says_how_to_get_it(tmp_path, monkeyp
 
 def test_a_missing_service_fails_tests_and_skips_none(tmp_path):
     (tmp_path / "java").symlink_to("/bin/false")
-    environ = {**os.environ, "PATH": str(tmp_path), "MODERATOR_TEST_CACHE": str(tmp_path / "c")}
+    environ = {**os.environ, "PATH": str(tmp_path), "TEST_CACHE_FOLDER": str(tmp_path / "c")}
     name = "tests/services/test_services.py::test_a_record_without_value_or_key_reads_as_none"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
     done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True)
@@ -218,7 +228,10 @@ def test_a_broker_ends_with_a_test_run_that_is_killed(kafka, tmp_path):
 def _alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not yet waited for does not."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return _state(pid) not in "ZX"
     except FileNotFoundError:
         return False
-    return state not in "ZX"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -146,7 +146,7 @@ def test_a_release_gives_way_only_when_asked_and_nothing_else_does(tmp_path, cap
             "no photograph is of the source 'moon'",
         ),
         (("--images", "{images}", "--types", "absent.json"), "absent.json cannot be read"),
-        (("--images", "{images}", "--no-such-option"), "No such option"),
+        (("--images", "{images}", "--no-such-option"), "no such option"),
     ],
 )
 def test_wrong_input_ends_in_one_line(tmp_path, capsys, drawn, arguments, message):
@@ -157,6 +157,33 @@ def test_wrong_input_ends_in_one_line(tmp_path, capsys, drawn, arguments, messag
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ("release", "python -m training release"),
+        ("release --images a --out b --size big", "python -m training release"),
+        ("release --images a --out b --per-kind 0", "python -m training release"),
+        ("release --images a --out b --seed x", "python -m training release"),
+        ("release --images a --out b --test-sources absent", "python -m training release"),
+        ("starter --out b", "python -m training starter"),
+        ("relase", "python -m training"),
+    ],
+)
+def test_what_is_typed_wrong_is_told_where_to_read_on(capsys, arguments, command):
+    code, out, err = run(capsys, *arguments.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.endswith(f"; see `{command} --help`\n")
+    assert len(err.splitlines()) == 1
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    code, _, err = run(capsys)
+    assert code == 2
+    assert "Commands:" in err
+    assert "release  Make a release" in err
 
 
 def test_a_type_with_one_photograph_is_named(tmp_path, capsys, drawn):

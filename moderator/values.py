@@ -1,0 +1,88 @@
+"""The kinds of values that settings take, and how each is read from a text and checked.
+
+Knows no setting, and nothing of where values come from.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+NO_STORES = {"file", "local", "git", "http", "https"}
+"""Schemes of fsspec that lead to this machine's disk, or to hosts past ``allowed_hosts``."""
+
+
+def _listed(value: object) -> object:
+    """Take a text as a list of what its commas separate."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _version(value: object) -> object:
+    """Take a text such as ``2.3`` as a version's numbers."""
+    parts = value.replace(",", ".").split(".") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+        raise ValueError("a version is written as major.minor, such as 2.3")
+    return parts
+
+
+def _brokers(text: str) -> str:
+    for each in text.split(","):
+        if not _is_broker(each.strip()):
+            raise ValueError(
+                f"{each.strip() or 'an empty text'!r} is no broker; write host:port, separated "
+                "by commas, such as kafka-1:9092,kafka-2:9092"
+            )
+    return text
+
+
+def _is_broker(text: str) -> bool:
+    """Whether a text is host, host:port or [IPv6 address]:port, and nothing else."""
+    try:
+        found = urlsplit(f"//{text}")
+        port = found.port
+    except ValueError:
+        # No number, over 65535, or brackets that do not match.
+        return False
+    plain = found.netloc == text and text.isprintable() and not set(text) & set(" @")
+    return bool(plain and found.hostname and port != 0 and not text.endswith(":"))
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        name = host.removeprefix("*.")
+        if not name.strip(".") or set(name) & set("*/:@ "):
+            raise ValueError(f"{host!r} names no host; write example.org or *.example.org")
+    return hosts
+
+
+def _stores(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    for prefix in prefixes:
+        scheme, _, place = prefix.partition("://")
+        # "::" chains file systems, one of which might be the disk.
+        if not place.strip("/") or not scheme or "::" in prefix:
+            raise ValueError(f"{prefix!r} is no place in a store; write one such as s3://bucket/")
+        if scheme.lower() in NO_STORES:
+            raise ValueError(
+                f"{prefix!r} is in no object store; https has allowed_hosts, files allowed_root"
+            )
+    return prefixes
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; name one that is there")
+    return path
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Action = Literal["flag", "pass"]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Version = Annotated[tuple[int, int], BeforeValidator(_version)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
+Hosts = Annotated[Texts, AfterValidator(_hosts)]
+Stores = Annotated[Texts, AfterValidator(_stores)]
+PresentFile = Annotated[Path, AfterValidator(_present)]
