@@ -78,7 +78,11 @@ class _Layer:
         if not self.exact and self._searcher.ef < k:
             # A width below k finds fewer; setting it would race with other threads' queries.
             return _exhaust(self.prototypes.embeddings, rows, k)
-        labels, distances = self._searcher.knn_query(rows, k=k, num_threads=1)
+        try:
+            labels, distances = self._searcher.knn_query(rows, k=k, num_threads=1)
+        except RuntimeError:
+            # Fewer than k can be reached in the graph.
+            return _exhaust(self.prototypes.embeddings, rows, k)
         return self.order[labels.astype(np.int64)], 1 - distances
 
     def save(self, path: Path) -> None:

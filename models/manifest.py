@@ -79,10 +79,11 @@ def parse(path: Path, raw: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        BadRelease: It is none.
+        BadRelease: It is none, or holds what JSON has not: NaN, or half a character.
     """
     try:
         value = json.loads(raw)
+        canonical(value)
     except (ValueError, RecursionError):
         raise BadRelease(f"{path} is not JSON; {REMEDY}") from None
     if not isinstance(value, dict):
@@ -149,7 +150,7 @@ def _check_fields(path: Path, manifest: Mapping[str, Any]) -> None:
         raise BadRelease(f"{path} lacks its files or its network's digest; {REMEDY}")
     for name, expected in files.items():
         # A name with a folder in it could lead out of the release.
-        if PurePath(name).name != name or not isinstance(expected, str):
+        if PurePath(name).name != name or not name.isprintable() or not isinstance(expected, str):
             raise BadRelease(f"{path} lists {name!r}, which is not a file of a release; {REMEDY}")
     absent = [name for name in REQUIRED if name not in files]
     if absent:

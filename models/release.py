@@ -99,7 +99,8 @@ def load_release(path: Path) -> Release:
     """Read a release and verify all of it but the network's results.
 
     An index file that is absent or damaged is no error: the index is then built from the
-    prototypes, which takes some seconds for many thousands.
+    prototypes, which takes some seconds for many thousands. Before hnswlib reads one that is
+    there, every figure in it that leads to memory is checked, whoever sealed the release.
 
     Args:
         path: The directory that holds ``manifest.json``.
@@ -206,8 +207,16 @@ def list_releases(folder: Path) -> list[Listed]:
     except OSError as error:
         raise BadRelease(f"{folder}: {error.strerror}; give a folder of releases") from None
     places = [folder, *(place for place in places if not place.name.startswith("."))]
-    found = [_listed(place) for place in places if (place / manifests.NAME).exists()]
+    found = [_listed(place) for place in places if _may_be_one(place)]
     return sorted(found, key=lambda listed: (listed.created, listed.id, listed.path))
+
+
+def _may_be_one(path: Path) -> bool:
+    """Whether a folder holds a manifest, or nobody is let at it: reading that says why."""
+    try:
+        return (path / manifests.NAME).exists()
+    except OSError:
+        return True
 
 
 def _listed(path: Path) -> Listed:

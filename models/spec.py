@@ -13,6 +13,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_SIDE = 4096
 """Longest side in pixels that an input size may have; a larger one is a typing error."""
 
+MAX_DIMENSION = 65_535
+"""Most dimensions of an embedding; a head of more would take gigabytes."""
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -40,6 +43,8 @@ class InputSpec:
             raise BadNetwork(f"input sizes {self.sizes} hold a size twice; name each once")
         if not (len(self.mean) == len(self.std) == 3 and all(s > 0 for s in self.std)):
             raise BadNetwork("mean and std of the input need three figures each, std above 0")
+        if not all(map(math.isfinite, (*self.mean, *self.std))):
+            raise BadNetwork("mean and std of the input are not all finite")
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) bucket of nearest log aspect ratio; the first of equals.
@@ -74,7 +79,7 @@ class InputSpec:
         try:
             sizes = tuple((int(height), int(width)) for height, width in raw["sizes"])
             return cls(sizes, _three(raw["mean"]), _three(raw["std"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadNetwork(f"the network's input is not as it should be: {error!r}") from error
 
 
@@ -86,7 +91,7 @@ class NetworkSpec:
         backbone: Name of a torchvision classification network, or ``timm/<name>``.
         pooling: ``mac`` (maximum), ``spoc`` (mean) or ``gem`` (generalised mean).
         gem_power: Exponent of ``gem``, at least 1; the other poolings ignore it.
-        dimension: Of the linear head's output; None: no head, the backbone's channels.
+        dimension: Of the linear head's output, 1..65535; None: no head, the backbone's channels.
         input: What the network takes.
 
     Raises:
@@ -105,8 +110,8 @@ class NetworkSpec:
             raise BadNetwork(f"pooling {self.pooling!r} is unknown; choose one of {known}")
         if not (math.isfinite(self.gem_power) and 1 <= self.gem_power <= 100):
             raise BadNetwork(f"GeM power {self.gem_power} is not in 1..100")
-        if self.dimension is not None and self.dimension < 1:
-            raise BadNetwork(f"dimension {self.dimension} is not positive")
+        if self.dimension is not None and not 1 <= self.dimension <= MAX_DIMENSION:
+            raise BadNetwork(f"dimension {self.dimension} is not in 1..{MAX_DIMENSION}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that ``from_json`` reads."""
@@ -130,7 +135,7 @@ class NetworkSpec:
             power = float(raw["gem_power"])
             names = str(raw["backbone"]), str(raw["pooling"])
             return cls(*names, power, dimension, InputSpec.from_json(raw["input"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadNetwork(f"the network is not described as it should be: {error!r}") from error
 
 

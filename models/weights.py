@@ -120,7 +120,9 @@ def _torchvision(backbone: str, source: str) -> Mapping[str, Tensor]:
         known = ", ".join(["imagenet", *kind.__members__])
         raise BadNetwork(f"weights {source!r} of {backbone} are unknown; choose a file or {known}")
     try:
-        tensors: Mapping[str, Tensor] = kind[name].get_state_dict(progress=False, check_hash=True)
+        tensors: Mapping[str, Tensor] = kind[name].get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
     except Exception as error:
         raise BadNetwork(_not_had(source, backbone, error)) from None
     return tensors

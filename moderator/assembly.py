@@ -73,7 +73,8 @@ def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None
     Raises:
         BadRelease: The network fails its self-test on the device.
         BadNetwork: There is no such device.
-        Unavailable: Redis cannot be reached within ``start_timeout``.
+        BadSettings: A host, store or URL that the settings name is none.
+        Unavailable: The embedder process ended before it was ready.
     """
     with ExitStack() as stack:
         arena = arena_for(settings, release)
@@ -177,7 +178,8 @@ def _embedder(settings: Settings, release: Release, arena: SlotArena) -> "Embedd
     threads = pipeline.embed_threads if on_cpu else GPU_THREADS
     chunk = min(CPU_CHUNK, pipeline.max_batch) if on_cpu else pipeline.max_batch
     if pipeline.embedder == "process":
-        return ProcessEmbedder(Serving(release.path, str(device), threads, chunk), arena)
+        serving = Serving(release.path, release.network_digest, str(device), threads, chunk)
+        return ProcessEmbedder(serving, arena)
     if on_cpu:
         # Chunks run side by side, each on one thread; threads within an operation would compete.
         set_threads(1)

@@ -14,7 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import ModelError
 from models.network import RetrievalNetwork
+from moderator.errors import Unavailable
 from moderator.slots import SlotArena
 
 Embeddings = NDArray[np.float32]
@@ -38,7 +40,11 @@ class Embedder(Protocol):
 
         Returns:
             A future of float32[len(frames), D], L2-normalised, in the order of the frames. It
-            raises ``Unavailable`` where the network cannot be had any more.
+            raises ``Unavailable`` where the network fails or cannot be had any more, wherever
+            it runs.
+
+        Raises:
+            Unavailable: It cannot be had any more, which is known at once.
         """
         ...
 
@@ -67,10 +73,13 @@ class InProcessEmbedder:
         self._network = network
         self._arena = arena
         self._chunk = chunk
+        self._closed = False
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="embed")
 
     def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
         """See ``Embedder.submit``."""
+        if self._closed:
+            raise Unavailable("the network is closed")
         result: Future[Embeddings] = Future()
         chunks = _chunks(frames, self._chunk)
         gathered = _Gathered(result, len(frames), len(chunks))
@@ -81,10 +90,16 @@ class InProcessEmbedder:
 
     def _embed(self, frames: Sequence[Frame]) -> Embeddings:
         pixels = np.stack([self._arena.frame(f.slot, f.index, f.height, f.width) for f in frames])
-        return self._network.embed(pixels)
+        try:
+            return self._network.embed(pixels)
+        except (ModelError, RuntimeError, MemoryError) as error:
+            # What torch raises where memory or the device fails is a RuntimeError.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise Unavailable(f"the network failed: {reason}") from error
 
     def close(self) -> None:
         """See ``Embedder.close``."""
+        self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 

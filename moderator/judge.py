@@ -136,7 +136,7 @@ def expanded(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path == STDIN:
             yield from (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
-        elif path.is_dir():
+        elif _is_folder(path):
             found = sorted(p for p in path.rglob("*") if _is_image(p))
             if not found:
                 raise BadSettings(f"{path} holds no image files; name another folder, or files")
@@ -146,7 +146,19 @@ def expanded(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return media_type(path) != "image/unknown" and path.is_file()
+    try:
+        return media_type(path) != "image/unknown" and path.is_file()
+    except OSError:
+        # It may be one that nobody is let at: opening it says so.
+        return True
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; one that cannot be looked at counts as a file, to be opened."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def decide_files(examiner: "Examiner", files: Iterable[Path], size: int) -> Iterator[Decided]:

@@ -11,6 +11,9 @@ from moderator.settings import Serving
 QUIET = ("kafka", "urllib3", "PIL", "asyncio")
 """Loggers of libraries that tell more than an operator wants to know at INFO."""
 
+SECRET = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
+"""Loggers that write the brokers' password out at DEBUG, as a setting or as what is sent."""
+
 SILENT = ("kafka.net",)
 """Loggers that tell of every attempt to connect as an error; who attempts it says how it went."""
 
@@ -35,6 +38,8 @@ def set_up(serving: Serving, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(level if debugging else max(level, logging.WARNING))
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.DEBUG if debugging else logging.CRITICAL)
+    for name in SECRET:
+        logging.getLogger(name).setLevel(logging.INFO if debugging else logging.NOTSET)
     # Warnings of libraries are events of the member too.
     logging.captureWarnings(capture=True)
 

@@ -130,7 +130,8 @@ class RedisCache:
         for digest, value in zip(digests, values, strict=True):
             if value is None:
                 continue
-            cached = decode(value, self._shape)
+            # A client that redis_url tells to decode answers gives texts.
+            cached = decode(value, self._shape) if isinstance(value, bytes) else None
             if cached is None:
                 CACHE_REJECTED.inc()
             else:

@@ -159,9 +159,7 @@ def _decoded(
 ) -> DecodedImage:
     image = DECODERS[kind](io.BytesIO(data))
     _check_size(image, max_pixels)
-    # Viewers turn by EXIF alone; Pillow would take an orientation from XMP too.
-    for name in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(name, None)
+    _forget_xmp(image)
     if kind == "JPEG":
         return _jpeg(image, spec)
     width = height = 0
@@ -170,12 +168,20 @@ def _decoded(
         image.seek(position)
         _check_size(image, max_pixels)
         image.load()
+        # A PNG's may stand behind its pixels.
+        _forget_xmp(image)
         # Pillow turns a TIFF itself when it loads.
         upright = _turned(rgb(image), 1 if kind == "TIFF" else _orientation(image))
         if not frames:
             width, height = upright.size
         frames.append(prepare(upright, spec))
     return DecodedImage(width, height, tuple(frames))
+
+
+def _forget_xmp(image: Image.Image) -> None:
+    """Drop what Pillow would take an orientation from too: viewers turn by EXIF alone."""
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(name, None)
 
 
 def _jpeg(image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:

@@ -56,12 +56,17 @@ class DecodeLimits:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """An image to decode; ``deaths`` counts the processes that it has cost."""
+    """An image to decode.
+
+    ``deaths`` counts the processes that it has cost, ``nursery_deaths`` how often the nursery
+    ended while it was decoded.
+    """
 
     data: bytes
     future: Future[Decoded]
     slot: int = NO_SLOT
     deaths: int = 0
+    nursery_deaths: int = 0
 
 
 class Decoder:
@@ -195,5 +200,5 @@ def _parsed(line: bytes, slot: int) -> Decoded | str:
         width, height, sizes = answer
         frames = tuple((int(tall), int(wide)) for tall, wide in sizes)
         return Decoded(slot, frames, int(width), int(height))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{line[:80]!r}") from error

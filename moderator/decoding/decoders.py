@@ -15,7 +15,7 @@ from collections import deque
 from concurrent.futures import Future, InvalidStateError
 
 from models.spec import InputSpec
-from moderator.decoding.decode import Undecodable
+from moderator.decoding.decode import MIN_SIDE, Undecodable
 from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
 from moderator.slots import SlotArena
@@ -29,6 +29,10 @@ DEPTH = 2
 
 DEATHS = 2
 """Processes that an image may cost before it is set aside."""
+
+NURSERY_DEATHS = 3
+"""Ends of the nursery at which an image was decoded before it is set aside: once is not its fault.
+"""
 
 START_TIMEOUT = 30.0
 """Seconds in which a process must be ready."""
@@ -55,6 +59,7 @@ class DecodePool:
     ) -> None:
         self._arena = arena
         self._limits = limits
+        self._sizes = frozenset(spec.sizes)
         given = {
             "input": spec.to_json(),
             "memory": limits.memory,
@@ -240,6 +245,9 @@ class DecodePool:
             return
         job, result = decoder.answered(line, time.monotonic())
         if isinstance(result, Decoded):
+            if not self._plausible(result):
+                decoder.jobs.appendleft(job)
+                raise ValueError(f"what no image gives, {line[:80]!r}")
             self._finish(job, result)
         elif result == "memory":
             # What is left of its memory may be in pieces: a fresh process may have enough.
@@ -248,15 +256,25 @@ class DecodePool:
         else:
             self._set_aside(job, result)
 
+    def _plausible(self, decoded: Decoded) -> bool:
+        """Whether it is what ``decode`` can give: some frames of the input's sizes."""
+        width, height = decoded.width, decoded.height
+        known = all(size in self._sizes for size in decoded.frames)
+        sound = min(width, height) >= MIN_SIDE and width * height <= self._limits.max_pixels
+        return known and sound and 1 <= len(decoded.frames) <= self._arena.frames
+
     def _bury(self, decoder: Decoder, cause: str) -> None:
         """Replace a process; the image that it was at is suspect, those behind it are not."""
         self._decoders.remove(decoder)
         self._selector.unregister(decoder.connection)
-        self._nursery.bury(decoder.pid)
+        forked = self._nursery.bury(decoder.pid)
         jobs = decoder.end()
         if not jobs:
             logger.warning("decode process %d ended without an image", decoder.pid)
             self._back_off()
+            return
+        if not forked:
+            self._resume(decoder, jobs)
             return
         logger.warning("decode process %d ended at an image (%s)", decoder.pid, cause)
         suspect, *others = jobs
@@ -266,6 +284,17 @@ class DecodePool:
             self._suspects.append(suspect)
         else:
             self._set_aside(suspect, cause)
+
+    def _resume(self, decoder: Decoder, jobs: list[Job]) -> None:
+        """Decode anew what a process had in hand that ended with the nursery.
+
+        All processes end with it, so hardly any of their images can be to blame.
+        """
+        logger.warning("decode process %d ended with the one that forked it", decoder.pid)
+        jobs[0].nursery_deaths += 1
+        if jobs[0].nursery_deaths >= NURSERY_DEATHS:
+            self._set_aside(jobs.pop(0), "crash")
+        (self._suspects if decoder.alone else self._queue).extendleft(reversed(jobs))
 
     def _check_deadlines(self) -> None:
         now = time.monotonic()

@@ -72,14 +72,20 @@ class Nursery:
         self._children.add(pid)
         return pid, ours
 
-    def bury(self, pid: int) -> None:
-        """Kill a decode process, which may have ended by itself, and have it reaped later."""
+    def bury(self, pid: int) -> bool:
+        """Kill a decode process, which may have ended by itself, and have it reaped later.
+
+        Returns:
+            Whether the nursery that forked it still runs; otherwise it ended with that one.
+        """
         # Those of an earlier nursery ended with it: the id may be somebody else's by now.
         if pid in self._children and self._process is not None and self._process.poll() is None:
             self._children.remove(pid)
             self._dead.append(pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            return True
+        return False
 
     def close(self) -> None:
         """End it, and with it the processes that it forked."""

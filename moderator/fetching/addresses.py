@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -98,6 +99,7 @@ def within(timeout: float, turns: threading.BoundedSemaphore, call: Callable[[],
     Raises:
         Unreachable: It took too long; or whatever the call raises.
     """
+    end = time.monotonic() + max(0.0, timeout)
     if not turns.acquire(timeout=max(0.0, timeout)):
         raise Unreachable("timeout")
     result: Future[T] = Future()
@@ -113,7 +115,7 @@ def within(timeout: float, turns: threading.BoundedSemaphore, call: Callable[[],
     # A daemon: a resolver that hangs must not hold up the end of the process.
     threading.Thread(target=run, name="look-up", daemon=True).start()
     try:
-        return result.result(max(0.0, timeout))
+        return result.result(max(0.0, end - time.monotonic()))
     except FutureTimeoutError as error:
         if not result.done():
             raise Unreachable("timeout") from error

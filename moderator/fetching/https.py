@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from moderator.errors import BadSettings
 from moderator.fetching.addresses import Address, Resolver
 from moderator.fetching.unreachable import Unreachable
 
@@ -63,6 +64,9 @@ class HttpsSource:
         max_bytes: Most bytes of an image.
         resolver: Where addresses come from, and which are allowed.
         context: How hosts prove their names.
+
+    Raises:
+        BadSettings: One of the names is none.
     """
 
     def __init__(
@@ -72,8 +76,7 @@ class HttpsSource:
         resolver: Resolver,
         context: ssl.SSLContext,
     ) -> None:
-        self._names = {host.lower().rstrip(".") for host in hosts if not host.startswith("*.")}
-        self._ends = tuple(host[1:].lower().rstrip(".") for host in hosts if host.startswith("*."))
+        self._names, self._ends = _patterns(hosts)
         self._max_bytes = max_bytes
         self._resolver = resolver
         self._context = context
@@ -195,6 +198,22 @@ def _target(parts: SplitResult) -> str:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     query = quote(parts.query, safe="/%:@!$&'()*+,;=~?")
     return f"{path}?{query}" if query else path
+
+
+def _patterns(hosts: Collection[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return whole names, and what names may end with; nothing that would let every name in."""
+    names, ends = set(), []
+    for host in hosts:
+        name = host.removeprefix("*.").lower().rstrip(".")
+        if not name.strip(".") or "*" in name:
+            raise BadSettings(
+                f"allowed_hosts: {host!r} names no host; write example.org or *.example.org"
+            )
+        if host.startswith("*."):
+            ends.append(f".{name}")
+        else:
+            names.add(name)
+    return frozenset(names), tuple(ends)
 
 
 def _connected(addresses: list[Address], deadline: Deadline) -> socket.socket:

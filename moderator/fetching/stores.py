@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from moderator.errors import BadSettings
 from moderator.fetching.addresses import within
 from moderator.fetching.unreachable import Unreachable
+from moderator.values import NO_STORES
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +25,14 @@ class StoreSource:
         prefixes: URLs that images must lie under, such as ``s3://bucket/folder/``.
         max_bytes: Most bytes of an image.
         connections: Most images fetched at once.
+
+    Raises:
+        BadSettings: A prefix is no place in an object store.
     """
 
     def __init__(self, prefixes: Sequence[str], max_bytes: int, connections: int) -> None:
+        for prefix in prefixes:
+            _check(prefix)
         self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         self._max_bytes = max_bytes
         self._turns = threading.BoundedSemaphore(connections)
@@ -70,6 +77,20 @@ class StoreSource:
         store: Any = fsspec.filesystem(scheme)
         body: bytes = store.cat_file(store._strip_protocol(url), start=0, end=self._max_bytes + 1)
         return body
+
+
+def _check(prefix: str) -> None:
+    """Refuse what would reach past other settings, or let in every bucket of a store."""
+    scheme, _, place = prefix.partition("://")
+    if not scheme or not place.strip("/") or "::" in prefix:
+        raise BadSettings(
+            f"allowed_stores: {prefix!r} is no place in a store; write one such as s3://bucket/"
+        )
+    if scheme.lower() in NO_STORES:
+        raise BadSettings(
+            f"allowed_stores: {prefix!r} is in no object store; https has allowed_hosts, files "
+            "have allowed_root"
+        )
 
 
 def _schemes(prefixes: Sequence[str]) -> set[str]:

@@ -27,8 +27,6 @@ from models.errors import BadNetwork
     ],
 )
 def test_a_network_is_cut_to_its_feature_map(name, channels, stride) -> None:
-    if name.startswith("timm/"):
-        pytest.importorskip("timm", reason="timm is not installed")
     module, found = trunk(name)
     assert found == channels
     with torch.inference_mode():
@@ -84,8 +82,6 @@ def test_names_of_tensors_are_those_of_the_whole_network() -> None:
     ],
 )
 def test_a_name_that_cannot_be_used_is_one_line(name, said) -> None:
-    if name.startswith("timm/"):
-        pytest.importorskip("timm", reason="timm is not installed")
     with pytest.raises(BadNetwork, match=said) as caught:
         trunk(name)
     assert "\n" not in str(caught.value)

@@ -1,10 +1,13 @@
+import struct
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import indexfile
 from models.errors import BadRelease, WrongDimension
 from models.index import Neighbours, PrototypeIndex
 from models.prototypes import Prototypes
@@ -239,3 +242,110 @@ def test_an_index_with_changes_is_not_saved(tmp_path, graph) -> None:
     changed = graph[1].with_changes(prototypes(directions(1, 24), "n"), [])
     with pytest.raises(ValueError, match="changes"):
         changed.save(tmp_path / "i.bin")
+
+
+def lists_of(raw: bytes) -> int:
+    """Return where the links above the lowest level begin."""
+    figures = indexfile.GRAPH_HEADER.unpack_from(raw)
+    return indexfile.GRAPH_HEADER.size + figures[2] * figures[3]
+
+
+def lifted(raw: bytes) -> tuple[int, int]:
+    """Return the place of the first links above the lowest level, and the element they are of."""
+    at, element = lists_of(raw), 0
+    while raw[at : at + 4] == bytes(4):
+        at, element = at + 4, element + 1
+    return at + 4, element
+
+
+def at_header(field: int, value: float) -> Callable[[bytearray], None]:
+    def change(raw: bytearray) -> None:
+        figures = list(indexfile.GRAPH_HEADER.unpack_from(raw))
+        figures[field] = value
+        indexfile.GRAPH_HEADER.pack_into(raw, 0, *figures)
+
+    return change
+
+
+def at_lowest(place: int, value: int) -> Callable[[bytearray], None]:
+    def change(raw: bytearray) -> None:
+        figures = indexfile.GRAPH_HEADER.unpack_from(raw)
+        element = indexfile.GRAPH_HEADER.size + (figures[2] - 3) * figures[3]
+        struct.pack_into("<I", raw, element + 4 * place, value)
+
+    return change
+
+
+def above(place: int, value: int) -> Callable[[bytearray], None]:
+    def change(raw: bytearray) -> None:
+        struct.pack_into("<I", raw, lifted(raw)[0] + 4 * place, value)
+
+    return change
+
+
+def to_one_below(raw: bytearray) -> None:
+    at, _ = lifted(raw)
+    lowest = next(n for n in range(LARGE) if raw[lists_of(raw) + 4 * n :][:4] == bytes(4))
+    struct.pack_into("<II", raw, at, 1, lowest)
+
+
+def longer(raw: bytearray) -> None:
+    raw += bytes(4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(at_header(field, 2**40) for field in (0, 1, 3, 4, 5, 8, 9, 10)),
+        at_header(1, LARGE + 1),
+        at_header(6, -1),
+        at_header(6, 1_000),
+        at_header(7, LARGE),
+        at_header(7, 2**32 - 1),
+        at_lowest(0, 65),
+        at_lowest(0, 0x0001_0005),
+        at_lowest(1, LARGE),
+        at_lowest(1, 2**32 - 1),
+        above(0, 33),
+        above(1, 2**31),
+        to_one_below,
+        longer,
+    ],
+)
+def test_a_graph_that_leads_out_of_itself_is_refused_before_it_is_read(
+    tmp_path, graph, change
+) -> None:
+    shelf, index = graph
+    path = tmp_path / "i.bin"
+    index.save(path)
+    raw = bytearray(path.read_bytes())
+    change(raw)
+    path.write_bytes(raw)
+    with pytest.raises(BadRelease, match=r"i\.bin") as caught:
+        PrototypeIndex.load(path, shelf)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_entry_that_is_not_at_the_top_is_refused(tmp_path, graph) -> None:
+    shelf, index = graph
+    path = tmp_path / "i.bin"
+    index.save(path)
+    raw = bytearray(path.read_bytes())
+    lowest = next(n for n in range(LARGE) if raw[lists_of(raw) + 4 * n :][:4] == bytes(4))
+    at_header(7, lowest)(raw)
+    path.write_bytes(raw)
+    with pytest.raises(BadRelease, match="graph"):
+        PrototypeIndex.load(path, shelf)
+
+
+def test_a_graph_without_links_is_searched_in_full(tmp_path, graph) -> None:
+    shelf, index = graph
+    path = tmp_path / "i.bin"
+    index.save(path)
+    raw = bytearray(path.read_bytes())
+    figures = indexfile.GRAPH_HEADER.unpack_from(raw)
+    for element in range(LARGE):
+        struct.pack_into("<I", raw, indexfile.GRAPH_HEADER.size + element * figures[3], 0)
+    path.write_bytes(raw)
+    row = directions(1, 24, 16)
+    same(PrototypeIndex.load(path, shelf).query(row, 10)[0], slow(shelf, row[0], 10))

@@ -41,6 +41,8 @@ def test_every_changed_byte_is_found(tmp_path) -> None:
         ({"network_digest": 3}, "lacks"),
         ({"files": {"../outside": "0"}}, "not a file of a release"),
         ({"files": {"/etc/hosts": "0"}}, "not a file of a release"),
+        ({"files": {"policy.json\0": "0"}}, "not a file of a release"),
+        ({"files": {"policy\n.json": "0"}}, "not a file of a release"),
         ({"files": {"policy.json": 3}}, "not a file of a release"),
         ({"files": {"policy.json": "0"}}, r"does not list network\.json"),
     ],
@@ -52,7 +54,11 @@ def test_a_manifest_that_does_not_fit_is_one_line(tmp_path, changes, said) -> No
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999}',
+     b'{"a": "\\ud800"}', b'{"\\udfff": 1}', b'{"a": ' + b"9" * 5000 + b"}"],
+)  # fmt: skip
 def test_what_is_no_manifest_is_one_line(tmp_path, raw) -> None:
     (tmp_path / manifest.NAME).write_bytes(raw)
     with pytest.raises(BadRelease, match=manifest.NAME) as caught:

@@ -60,7 +60,8 @@ def test_json_gives_the_same_policy_and_what_is_unknown_is_ignored(policy) -> No
      ("threshold", True), ("thresholds", {"a": -1.5}), ("thresholds", {"a": math.inf}),
      ("thresholds", [0.5]), ("near_miss", -0.1), ("near_miss", math.nan),
      ("lookalike_margin", 2.5), ("score_slope", 0), ("score_slope", math.inf),
-     ("score_offset", math.nan), ("neighbours", 0), ("neighbours", 2.5), ("neighbours", 10**6)],
+     ("score_offset", math.nan), ("neighbours", 0), ("neighbours", 2.5), ("neighbours", 10**6),
+     ("threshold", 10**400), ("score_slope", -(10**400))],
 )  # fmt: skip
 def test_a_figure_out_of_range_is_one_line(name, value) -> None:
     with pytest.raises(BadRelease) as caught:

@@ -165,6 +165,9 @@ def test_what_is_no_release_is_one_line(tmp_path) -> None:
     [
         ("policy.json", b"{}"),
         ("policy.json", b"[]"),
+        ("policy.json", b'{"threshold": NaN}'),
+        ("types.json", b'{"types": {"\\ud800": {"family": "a", "display_name": "b"}}}'),
+        ("network.json", b'{"dimension": Infinity}'),
         ("types.json", b'{"types": {"a": 3}}'),
         ("network.json", b"{}"),
         ("report.json", b"3"),
@@ -320,3 +323,19 @@ def test_reading_a_release_does_not_import_torch(small) -> None:
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code, str(small.path)], cwd=root, check=True)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_fault_in_the_list(small, tmp_path) -> None:
+    # The name of its manifest is longer than the system lets any name be.
+    folder, most = tmp_path, 4090
+    while most - len(str(folder)) > 256:
+        folder /= "d" * 200
+    deep = folder / ("r" * (most - len(str(folder)) - 1))
+    deep.mkdir(parents=True)
+    shutil.copytree(small.path, folder / "s")
+    try:
+        found = {listed.path.name[0]: listed for listed in list_releases(folder)}
+    finally:
+        shutil.rmtree(tmp_path / ("d" * 200))
+    assert found["s"].fault is None
+    assert "File name too long" in (found["r"].fault or "")

@@ -35,8 +35,6 @@ def unsettled(net: RetrievalNetwork) -> RetrievalNetwork:
     ],
 )
 def test_a_network_for_serving_gives_the_same_embeddings(backbone, left) -> None:
-    if backbone.startswith("timm/"):
-        pytest.importorskip("timm", reason="timm is not installed")
     net = unsettled(network(replace(SPEC, backbone=backbone)))
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     fast = for_serving(net)

@@ -32,7 +32,8 @@ def test_json_gives_the_same_network(spec) -> None:
     "changes",
     [{"sizes": []}, {"sizes": [[31, 64]]}, {"sizes": [[64, 5000]]}, {"sizes": [[64, 64], [64, 64]]},
      {"sizes": [64]}, {"mean": [0.5]}, {"std": [0.2, 0.2, 0]}, {"std": None},
-     {"mean": ["a", 0, 0]}],
+     {"mean": ["a", 0, 0]}, {"mean": [0, math.nan, 0]}, {"std": [1, math.inf, 1]},
+     {"sizes": [[math.inf, 64]]}, {"sizes": [[math.nan, 64]]}, {"mean": [10**400, 0, 0]}],
 )  # fmt: skip
 def test_a_bad_input_is_one_line(changes) -> None:
     with pytest.raises(BadNetwork) as caught:
@@ -43,7 +44,8 @@ def test_a_bad_input_is_one_line(changes) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"pooling": "max"}, {"gem_power": 0.5}, {"gem_power": math.nan}, {"gem_power": "x"},
-     {"dimension": 0}, {"dimension": "many"}, {"input": None}, {"input": {}}],
+     {"dimension": 0}, {"dimension": "many"}, {"dimension": math.inf}, {"dimension": 65_536},
+     {"gem_power": 10**400}, {"gem_power": math.inf}, {"input": None}, {"input": {}}],
 )  # fmt: skip
 def test_a_bad_network_is_one_line(changes) -> None:
     with pytest.raises(BadNetwork) as caught:

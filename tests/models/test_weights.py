@@ -1,5 +1,7 @@
+import importlib
 import os
 import pickle
+import shutil
 from pathlib import Path
 from urllib.error import URLError
 

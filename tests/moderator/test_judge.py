@@ -150,6 +150,13 @@ def test_a_folder_without_images_is_named(tmp_path) -> None:
         list(expanded([tmp_path]))
 
 
+def test_a_name_that_no_file_can_have_is_an_image_that_cannot_be_had(settings, files) -> None:
+    # The system refuses even to say whether there is such a file.
+    code, lines = decide(settings, [Path("a" * 300 + ".jpg"), files["harmless"], Path("b\0.jpg")])
+    assert code == 1
+    assert [line.split("\t")[2] for line in lines] == ["unreachable", "no-match", "unreachable"]
+
+
 def test_verbose_shows_the_nearest_prototypes(settings, files) -> None:
     _, lines = decide(settings, [files["firearm"], files["text"]], verbose=True)
     assert len(lines) == 2 + settings.judging.max_evidence

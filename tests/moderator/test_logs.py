@@ -4,10 +4,16 @@ import io
 import json
 import logging
 import re
+import socket
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.sasl import SaslAuthenticateRequest
 
 from moderator import logs
 from moderator.settings import load_settings
@@ -18,7 +24,9 @@ def stream(request) -> Iterator[io.StringIO]:
     """The log as it is written; loggers are afterwards as they were."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs.QUIET, *logs.SILENT)}
+    levels = {
+        name: logging.getLogger(name).level for name in (*logs.QUIET, *logs.SILENT, *logs.SECRET)
+    }
     stream = io.StringIO()
     yield stream
     logging.captureWarnings(capture=False)
@@ -98,8 +106,8 @@ def test_commands_tell_people_their_own_warnings_and_nothing_else(stream) -> Non
 
 def test_commands_tell_everything_when_debugging(stream) -> None:
     logs.set_up_command(load_settings({"log_level": "DEBUG"}, environ={}).serving, stream)
-    logging.getLogger("kafka.net.connection").debug("connecting")
-    assert "kafka.net.connection: connecting" in stream.getvalue()
+    logging.getLogger("kafka.coordinator").debug("joining")
+    assert "kafka.coordinator: joining" in stream.getvalue()
 
 
 def test_setting_up_again_replaces_what_was_there(stream) -> None:
@@ -117,3 +125,29 @@ def test_warnings_of_libraries_are_events(stream) -> None:
         warnings.warn("something is old", stacklevel=1)
     assert "something is old" in stream.getvalue()
     assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_the_brokers_password_is_in_no_log(stream, level) -> None:
+    begin(stream, log_level=level)
+    given = {"sasl_plain_username": "we", "sasl_plain_password": "open sesame"}
+    with suppress(KafkaError), socket.create_server(("127.0.0.1", 0)) as nobody:
+        # An admin client first writes down its settings, then finds that nobody answers.
+        KafkaAdminClient(
+            bootstrap_servers=f"127.0.0.1:{nobody.getsockname()[1]}",
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN",
+            bootstrap_timeout_ms=10,
+            **given,
+        )
+    parser = KafkaProtocol(client_id="we")
+    parser.send_request(SaslAuthenticateRequest(b"\0we\0open sesame", version=1))
+    parser.send_bytes()
+    assert "sesame" not in stream.getvalue()
+
+
+def test_quiet_levels_hold_for_what_may_hold_secrets(stream) -> None:
+    begin(stream, log_level="ERROR")
+    for name in logs.SECRET:
+        logging.getLogger(name).warning("something")
+    assert stream.getvalue() == ""

@@ -212,6 +212,19 @@ class TestRedisCache:
             client.rpush(key, b"a", b"b")
         assert cache.get_many(["sha256:list"]) == {}
 
+    def test_a_value_that_the_client_gives_as_a_text_is_a_miss(self, redis_service, network):
+        key = f"moderator:embedding:{network.removeprefix('sha256:')[:16]}:sha256:text"
+        with redis_service.client() as client:
+            client.set(key, b"MEMB" + b"a" * 60)
+        misses = _count("moderator_cache_lookups_total", result="miss")
+        rejected = _count("moderator_cache_rejected_total")
+        url = f"{redis_service.url}?decode_responses=true"
+        texts = RedisCache(settings.Cache(redis_url=url, redis_timeout=5.0), network, SHAPE)
+        assert texts.get_many(["sha256:text"]) == {}
+        assert _count("moderator_cache_lookups_total", result="miss") == misses + 1
+        assert _count("moderator_cache_rejected_total") == rejected + 1
+        texts.close()
+
     def test_an_outage_costs_hits_and_is_over_when_redis_is_back(
         self, cache, redis_service, clock, caplog
     ):

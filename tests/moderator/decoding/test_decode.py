@@ -2,9 +2,11 @@
 
 import pickle
 import random
+import struct
 import subprocess
 import sys
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -243,3 +245,17 @@ def test_decoding_never_imports_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["iTXt", "tEXt", "zTXt"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_an_orientation_in_a_pngs_xmp_is_ignored_wherever_it_stands(kind, behind) -> None:
+    name = b"XML:com.adobe.xmp" if kind == "iTXt" else b"xmp"
+    body = b'<rdf:Description tiff:Orientation="3"/>'
+    rest = {"iTXt": bytes(5) + body, "tEXt": b"\0" + body, "zTXt": bytes(2) + zlib.compress(body)}
+    chunk = kind.encode() + name + rest[kind]
+    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    data = encoded(picture(), "PNG")
+    at = data.index(b"IEND" if behind else b"IDAT") - 4
+    image = decoded(data[:at] + whole + data[at:])
+    assert corners(image.frames[0]) == UPRIGHT

@@ -4,9 +4,11 @@ Processes are made to hang with SIGSTOP and to die with SIGKILL, from outside, a
 """
 
 import gc
+import itertools
 import os
 import random
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -20,8 +22,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from moderator.decoding import decoders
 from moderator.decoding.decode import CAUSES, Undecodable, decode
-from moderator.decoding.decoders import DEPTH, Decoded, DecodeLimits, DecodePool
+from moderator.decoding.decode_process import READY, REQUEST
+from moderator.decoding.decoders import (
+    DEPTH,
+    NURSERY_DEATHS,
+    Decoded,
+    DecodeLimits,
+    DecodePool,
+)
+from moderator.decoding.nursery import Nursery
 from moderator.slots import SlotArena
 from tests.moderator.pictures import (
     FORMATS,
@@ -34,6 +45,7 @@ from tests.moderator.pictures import (
 )
 
 LIMITS = DecodeLimits(max_pixels=1_000_000, max_frames=3, timeout=20.0, memory=2**30)
+PATIENT = DecodeLimits(max_pixels=10_000_000, max_frames=3, timeout=60.0, memory=2**30)
 PNG = encoded(picture(), "PNG")
 
 
@@ -342,6 +354,99 @@ def test_the_nursery_killed_is_replaced_with_all_of_its_processes() -> None:
         pool.release(pool.submit(PNG).result(60).slot)
         until(lambda: all(ended(pid) for pid in first))
         assert arena.free == 8
+
+
+def kill_nursery(pool: DecodePool, arena: SlotArena) -> None:
+    """Kill the nursery while its only process is at an image, and wait for the next one."""
+    until(lambda: arena.free == arena.slots - 2 and len(pool.pids) == 1)
+    (first,) = pool.pids
+    os.kill(first, signal.SIGSTOP)
+    os.kill(nursery_of(pool), signal.SIGKILL)
+    until(lambda: pool.pids not in ([], [first]))
+
+
+def test_the_end_of_the_nursery_is_not_blamed_on_images() -> None:
+    with pool_of(1, limits=PATIENT) as (pool, arena):
+        os.kill(pool.pids[0], signal.SIGSTOP)
+        futures = [pool.submit(slow_image(2_000)), pool.submit(PNG)]
+        for _ in range(NURSERY_DEATHS - 1):
+            kill_nursery(pool, arena)
+        for future in futures:
+            pool.release(future.result(60).slot)
+        assert arena.free == 8
+
+
+def test_an_image_at_which_the_nursery_always_ends_is_set_aside_alone() -> None:
+    with pool_of(1, limits=PATIENT) as (pool, arena):
+        os.kill(pool.pids[0], signal.SIGSTOP)
+        futures = [pool.submit(slow_image(2_000)), pool.submit(PNG)]
+        for _ in range(NURSERY_DEATHS):
+            kill_nursery(pool, arena)
+        assert cause(futures[0]) == "crash"
+        pool.release(futures[1].result(60).slot)
+        assert arena.free == 8
+
+
+class Taken(Nursery):
+    """A nursery whose first processes are taken over: they answer every image as told."""
+
+    answer: bytes
+    left: int
+    pids = itertools.count(2**22 + 1)
+
+    def fork(self) -> tuple[int, socket.socket]:
+        if not type(self).left:
+            return super().fork()
+        type(self).left -= 1
+        ours, theirs = socket.socketpair()
+        threading.Thread(target=self._lie, args=(theirs,), daemon=True).start()
+        return next(self.pids), ours
+
+    def bury(self, pid: int) -> bool:
+        return super().bury(pid) if pid <= 2**22 else True
+
+    def _lie(self, theirs: socket.socket) -> None:
+        with theirs, suppress(OSError):
+            theirs.sendall(READY)
+            if theirs.recv(REQUEST.size):
+                theirs.sendall(self.answer)
+            while theirs.recv(2**16):
+                pass
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[1e999, 128, [[64, 64]]]",
+        b"[128, -1e999, [[64, 64]]]",
+        b"[NaN, 128, [[64, 64]]]",
+        b"[128, 128, [[1e999, 64]]]",
+        b"[" * 60_000,
+        b"[128, 128, []]",
+        b"[128, 128, [[64, 64], [64, 64], [64, 64], [64, 64]]]",
+        b"[128, 128, [[64, 65]]]",
+        b"[128, 128, [[0, 0]]]",
+        b"[128, 128, [[-64, -64]]]",
+        b"[128, 128, [[640000, 640000]]]",
+        b"[0, 128, [[64, 64]]]",
+        b"[-128, -128, [[64, 64]]]",
+        b"[1000000000000, 16, [[64, 64]]]",
+        b"[1001, 1001, [[64, 64]]]",
+        b"[128, 128]",
+        b"null",
+        b'"no cause"',
+        b"\xff\xfe",
+    ],
+)
+def test_a_process_that_answers_what_cannot_be_is_replaced(monkeypatch, answer) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    monkeypatch.setattr(Taken, "answer", answer + b"\n", raising=False)
+    monkeypatch.setattr(Taken, "left", 2, raising=False)
+    with pool_of(1) as (pool, arena):
+        assert cause(pool.submit(PNG)) == "crash"
+        pool.release(pool.submit(PNG).result(60).slot)
+        assert arena.free == 8
+        assert nursery_of(pool)
 
 
 def test_signals_of_the_terminal_do_not_end_it() -> None:

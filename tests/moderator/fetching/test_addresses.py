@@ -2,9 +2,11 @@
 
 import socket
 import threading
+from concurrent.futures import Future
 
 import pytest
 
+from moderator.fetching import addresses
 from moderator.fetching.addresses import PublicResolver, is_public, within
 from moderator.fetching.unreachable import Unreachable
 
@@ -167,3 +169,23 @@ def test_calls_that_hang_are_bounded() -> None:
     assert within(30, turns, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         within(30, turns, lambda: 1 // 0)
+
+
+def test_waiting_for_a_turn_and_the_call_have_one_time_together(monkeypatch) -> None:
+    now, waited = [100.0], []
+
+    class Turns(threading.BoundedSemaphore):
+        def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+            now[0] += 7.0
+            return super().acquire(blocking, timeout)
+
+    class Waiting(Future):
+        def result(self, timeout: float | None = None) -> object:
+            waited.append(timeout)
+            return super().result(60)
+
+    monkeypatch.setattr(addresses.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(addresses, "Future", Waiting)
+    assert within(10.0, Turns(1), lambda: "found") == "found"
+    assert within(5.0, Turns(1), lambda: "found") == "found"
+    assert waited == [3.0, 0.0]

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from moderator.concerns import Fetch
+from moderator.errors import BadSettings
 from moderator.fetching.addresses import Address
 from moderator.fetching.fetch import Fetcher, Unreachable
+from moderator.fetching.https import HttpsSource
 from tests.moderator.tls_server import TlsServer, answer, certificate, redirect
 
 IMAGE = b"\xff\xd8\xff" + bytes(range(256)) * 8
@@ -115,6 +117,13 @@ def test_an_image_of_an_allowed_host_is_fetched(fetcher, url) -> None:
 def test_any_other_is_refused_without_a_connection(server, fetcher, url) -> None:
     assert cause(fetcher, url) == "not-allowed"
     assert server.requests == []
+
+
+@pytest.mark.parametrize("host", ["*.", "*", "*..", "", ".", "*.*", "*.*.example", "images.*"])
+def test_a_pattern_that_is_no_name_lets_nothing_in_but_is_one_line(server, host) -> None:
+    with pytest.raises(BadSettings, match="names no host") as caught:
+        HttpsSource((host,), MAX_BYTES, server.resolve, ssl.create_default_context())
+    assert "\n" not in str(caught.value)
 
 
 def test_without_settings_nothing_is_allowed(server) -> None:

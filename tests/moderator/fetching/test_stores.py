@@ -8,6 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from moderator.errors import BadSettings
 from moderator.fetching.stores import StoreSource
 from moderator.fetching.unreachable import Unreachable
 
@@ -63,6 +64,29 @@ def test_anything_else_is_not_allowed(url) -> None:
     stores = source()
     assert not stores.allows(url)
     assert cause(stores, url) == "not-allowed"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "http://images.example/",
+        "https://images.example/",
+        "HTTPS://images.example/",
+        "file:///var/images/",
+        "local:///var/images",
+        "git://images/",
+        "s3://",
+        "s3:///",
+        "bucket/images",
+        "://bucket/",
+        "simplecache::s3://bucket/",
+        "",
+    ],
+)
+def test_a_prefix_that_is_no_place_in_a_store_is_one_line(prefix) -> None:
+    with pytest.raises(BadSettings, match="allowed_stores") as caught:
+        StoreSource((PREFIX, prefix), 100, 4)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_absent_is_not_found() -> None:
