@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = [*sorted((REPOSITORY / ".ci").iterdir()), REPOSITORY / "tests/services/install.sh"]
 
 TOOLS = ("sh", "dirname", "grep", "sed", "tr", "env", "id")

@@ -25,6 +25,8 @@ from moderator.embedder_process import MAX_RESTARTS, ProcessEmbedder, Serving
 from moderator.errors import Unavailable
 from moderator.slots import SlotArena
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64
 FRAMES = [Frame(slot, 0, SIDE, SIDE) for slot in range(4)]
 

@@ -44,6 +44,8 @@ from tests.moderator.pictures import (
     png_header,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMITS = DecodeLimits(max_pixels=1_000_000, max_frames=3, timeout=20.0, memory=2**30)
 PATIENT = DecodeLimits(max_pixels=10_000_000, max_frames=3, timeout=60.0, memory=2**30)
 PNG = encoded(picture(), "PNG")
