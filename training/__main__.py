@@ -1,18 +1,14 @@
-"""The command line of training: options and exit codes. Knows nothing of how releases are made.
+"""The command line of training: its commands and exit codes. Knows nothing of what they do.
 
-What the commands need is imported only once they run, so that ``--help`` is answered at once.
+A command's module is imported only once it is asked for, so that ``--help`` is answered at once.
 """
 # ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
 
+import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
-
-if TYPE_CHECKING:
-    from training.recipe import Recipe
 
 WRONG = 2
 """Exit code of a run that ended with an error that is named."""
@@ -20,180 +16,49 @@ WRONG = 2
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
-PLACE = click.Path(path_type=Path)
+COMMANDS = {
+    "classify": "Stage 1: train a network to tell types apart.",
+    "retrieve": "Stage 2: train a network to bring photographs of one type together.",
+    "evaluate": "Measure networks: retrieval, flags, calibration; tables and figures.",
+    "release": "Make a release of folders of photographs.",
+    "starter": "Make the starter release.",
+    "synthesize": "Draw a data set of firearms.",
+    "firearm14k": "Check a copy of the Firearm 14k data set.",
+}
+"""Commands with the line that the list of commands shows, in the order of use."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands of ``training.commands``, each imported once it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"training.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Make releases: embed photographs, choose prototypes, set thresholds.
+    """Train networks, measure them, and make releases of them.
 
     \b
-    Example:
-      python -m training release --images firearms --lookalikes harmless \\
-          --backbone mobilenet_v2 --weights imagenet --out my-release
+    Examples:
+      python -m training classify --data firearm-dataset --out runs/cls
+      python -m training retrieve --data firearm-dataset --init runs/cls --out runs/cls-double
+      python -m training evaluate --data firearm-dataset --run cls+double=runs/cls-double --out out
     """
-
-
-def _output(command: Any) -> Any:
-    for option in (
-        click.option("--replace", is_flag=True, help="Let a release at --out give way."),
-        click.option("--out", type=PLACE, required=True, help="Directory of the release."),
-    ):
-        command = option(command)
-    return command
-
-
-@cli.command()
-@click.option("--images", type=PLACE, required=True, help="Folder of <type>/<photographs>.")
-@click.option(
-    "--lookalikes",
-    type=PLACE,
-    help="Folder of <kind>/<photographs> without firearms: look-alikes and harmless things. "
-    "Without it the threshold follows --fallback-recall.",
-)
-@click.option(
-    "--groups",
-    type=PLACE,
-    help="CSV file with the columns file (relative to the CSV), dup_group, source_repo and, if "
-    "you like, role: near copies and sources are then kept on one side.",
-)
-@click.option("--types", type=PLACE, help="JSON table of families and display names of types.")
-@click.option(
-    "--backbone",
-    default="mobilenet_v2",
-    show_default=True,
-    help="torchvision's name of a network, or timm/<name>.",
-)
-@click.option(
-    "--weights",
-    help="File .pth or .safetensors, imagenet, a name of torchvision's, or efficientnet-lite; "
-    "random without.",
-)
-@click.option(
-    "--pooling",
-    type=click.Choice(["mac", "spoc", "gem"]),
-    default="gem",
-    show_default=True,
-    help="How the feature map becomes a vector.",
-)
-@click.option("--gem-power", type=float, default=3.0, show_default=True, help="GeM's exponent.")
-@click.option(
-    "--dimension",
-    type=int,
-    help="Of a linear head fitted to the photographs; none: the backbone's channels.",
-)
-@click.option(
-    "--size",
-    "sizes",
-    multiple=True,
-    default=("224",),
-    show_default=True,
-    metavar="N|HxW",
-    help="Input size in pixels; repeatable, the shape nearest to a photograph's is taken.",
-)
-@click.option("--mean", type=(float, float, float), help="Of the input; default: ImageNet's.")
-@click.option("--std", type=(float, float, float), help="Of the input; default: ImageNet's.")
-@click.option("--half-weights", is_flag=True, help="Store weights in 16 bits, at half the size.")
-@click.option(
-    "--per-type", default="all", show_default=True, metavar="N|all", help="Prototypes of each type."
-)
-@click.option(
-    "--per-kind",
-    default="all",
-    show_default=True,
-    metavar="N|all",
-    help="Prototypes of each kind of look-alike.",
-)
-@click.option(
-    "--clear-margin",
-    type=float,
-    help="Leave out as prototypes firearms that are not "
-    "nearer to another firearm than to any look-alike by this; none: leave out none.",
-)
-@click.option(
-    "--threshold-source",
-    "threshold_sources",
-    multiple=True,
-    help="Source that sets the threshold; repeatable; none: chosen by chance.",
-)
-@click.option(
-    "--test-source",
-    "test_sources",
-    multiple=True,
-    help="Source that is used for the report only; repeatable.",
-)
-@click.option("--test-sources", "test_file", type=PLACE, help="File of such sources, one a line.")
-@click.option(
-    "--share",
-    type=float,
-    default=0.25,
-    show_default=True,
-    help="Of the photographs, to set the threshold, where chosen by chance.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
-@click.option(
-    "--false-flag-rate",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Share of harmless photographs that may be flagged.",
-)
-@click.option(
-    "--near-miss-rate",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Share of harmless photographs that may be flagged or near misses.",
-)
-@click.option(
-    "--fallback-recall",
-    type=float,
-    default=0.95,
-    show_default=True,
-    help="Share of firearms to flag where there are no look-alikes.",
-)
-@click.option(
-    "--lookalike-margin",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="A look-alike wins when it is nearer by more than this.",
-)
-@click.option(
-    "--neighbours", type=int, default=30, show_default=True, help="Neighbours asked of the index."
-)
-@_output
-def release(out: Path, *, replace: bool, **options: Any) -> None:
-    """Make a release of folders of photographs.
-
-    \b
-    Example:
-      python -m training release --images firearms --lookalikes harmless \\
-          --backbone resnet50 --weights imagenet --per-type 50 --out my-release
-    """
-    from training.recipe import Recipe
-
-    _build(Recipe(**_options(options)), out, replace=replace)
-
-
-@cli.command()
-@click.option(
-    "--data",
-    type=PLACE,
-    required=True,
-    help="Folder with firearms/, negatives/, sources.csv and weights/.",
-)
-@_output
-def starter(data: Path, out: Path, *, replace: bool) -> None:
-    """Make the starter release, with the recipe of training/starter.py.
-
-    \b
-    Example:
-      python -m training starter --data photographs --out models/starter --replace
-    """
-    from training.starter import starter as recipe
-
-    _build(recipe(data), out, replace=replace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,54 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return 0
-
-
-def _build(recipe: "Recipe", out: Path, *, replace: bool) -> None:
-    from rich.console import Console
-
-    from training.release import build
-    from training.summary import summary
-
-    for line in summary(build(recipe, out, Console(stderr=True), replace=replace)):
-        click.echo(line)
-
-
-def _options(options: dict[str, Any]) -> dict[str, Any]:
-    """Turn what was typed into the fields of a recipe; what was not typed is left to it."""
-    file = options.pop("test_file")
-    if file is not None:
-        options["test_sources"] = (*options["test_sources"], *_lines(file))
-    options["sizes"] = tuple(map(_size, options["sizes"]))
-    for name in ("per_type", "per_kind"):
-        options[name] = _count(name, options[name])
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    try:
-        return int(height), int(width or height)
-    except ValueError:
-        raise click.UsageError(
-            f"--size {text} is not a number of pixels, or HEIGHTxWIDTH such as 160x320"
-        ) from None
-
-
-def _count(name: str, text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        option = name.replace("_", "-")
-        raise click.UsageError(f"--{option} {text} is neither a number from 1 nor all")
-    return int(text)
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--test-sources {file} cannot be read: {error}") from None
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _said(error: click.ClickException) -> str:

@@ -10,6 +10,8 @@ A table of groups is a CSV file with a header and one line per photograph:
     Where the photograph came from: what one camera, shop or collector made shares a source.
 ``role`` (optional)
     ``borderline`` leaves a photograph out of everything; any other value is ignored.
+``boxes`` (optional)
+    Where the firearms are: ``x y width height`` of each, ``;`` between them; see ``Box``.
 
 Other columns are ignored.
 """
@@ -27,6 +29,31 @@ LEFT_OUT = "borderline"
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """Where something is in a photograph, as shares of its width and height.
+
+    Args:
+        x: Of the centre, from the left, in 0..1.
+        y: Of the centre, from the top, in 0..1.
+        width: Above 0, up to 1.
+        height: Above 0, up to 1.
+
+    Raises:
+        ValueError: A figure is outside its range.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        inside = 0 <= self.x <= 1 and 0 <= self.y <= 1
+        if not (inside and 0 < self.width <= 1 and 0 < self.height <= 1):
+            raise ValueError(f"{self} is not within the photograph")
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A file that should be a photograph.
 
@@ -37,6 +64,7 @@ class Photo:
         digest: Hex SHA-256 of the file.
         group: What it shares with those nearly the same; its digest where no table says.
         source: Where it came from; None where no table says.
+        boxes: Where its firearms are; empty where no table says.
     """
 
     path: Path
@@ -45,6 +73,7 @@ class Photo:
     digest: str
     group: str
     source: str | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
@@ -67,7 +96,7 @@ def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
         name = path.parent.name
         if path.name.startswith(".") or name.startswith(".") or not path.is_file():
             continue
-        digest = _digest(path)
+        digest = file_digest(path)
         if (name, digest) not in seen:
             seen.add((name, digest))
             photos.append(Photo(path, name, firearm, digest, digest))
@@ -77,16 +106,18 @@ def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
 
 
 def with_groups(photos: Sequence[Photo], table: Path) -> list[Photo]:
-    """Return photographs with their groups and sources, without those of role ``borderline``.
+    """Return photographs with their groups, sources and boxes, without ``borderline`` ones.
 
-    A photograph that the table does not name keeps its digest as its group, and has no source.
+    A photograph that the table does not name keeps its digest as its group, and has no source
+    and no boxes.
 
     Args:
         photos: As ``read_photos`` gives them.
         table: See the module's first lines.
 
     Raises:
-        BadInput: The table cannot be read, lacks a column, or names none of the photographs.
+        BadInput: The table cannot be read, lacks a column, names none of the photographs, or
+            gives one of them boxes that are none.
     """
     rows = _rows(table)
     base = table.resolve().parent
@@ -97,7 +128,7 @@ def with_groups(photos: Sequence[Photo], table: Path) -> list[Photo]:
             f"{table} names none of the photographs; its column file is relative to {base}"
         )
     return [
-        photo if row is None else _grouped(photo, row)
+        photo if row is None else _grouped(photo, row, table)
         for photo, row in found
         if row is None or row.get("role") != LEFT_OUT
     ]
@@ -121,13 +152,34 @@ def _rows(table: Path) -> list[dict[str, str]]:
         raise BadInput(f"{table} cannot be read as a CSV file: {error}") from None
 
 
-def _grouped(photo: Photo, row: Mapping[str, str]) -> Photo:
+def _grouped(photo: Photo, row: Mapping[str, str], table: Path) -> Photo:
     # Short rows have None where values are missing.
     group, source = row["dup_group"] or photo.digest, row["source_repo"] or None
-    return replace(photo, group=group, source=source)
+    try:
+        boxes = _boxes(row.get("boxes") or "")
+    except ValueError:
+        raise BadInput(
+            f"{table} gives {row['file']} the boxes {row['boxes']!r}; each is the centre's x and "
+            "y, the width and the height as shares of the photograph, with ; between boxes"
+        ) from None
+    return replace(photo, group=group, source=source, boxes=boxes)
 
 
-def _digest(path: Path) -> str:
+def _boxes(text: str) -> tuple[Box, ...]:
+    """Raises ValueError if a part is not four numbers in range."""
+    boxes = []
+    for part in filter(str.strip, text.split(";")):
+        x, y, width, height = map(float, part.split())
+        boxes.append(Box(x, y, width, height))
+    return tuple(boxes)
+
+
+def file_digest(path: Path) -> str:
+    """Return the hex SHA-256 of a file.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

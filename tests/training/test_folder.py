@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.conftest import write_groups
 from training.errors import BadInput
-from training.folder import dataset_digest, read_photos, with_groups
+from training.folder import Box, dataset_digest, read_photos, with_groups
 
 
 def make(folder, name, data):
@@ -60,6 +60,52 @@ def test_groups_come_from_the_table_and_borderline_ones_are_left_out(tmp_path):
         ("1.jpg", "g0", None),
         ("3.jpg", photos[3].digest, None),
     ]
+
+
+def boxes_of(tmp_path, cells):
+    """Read photographs with these cells in the column ``boxes``, in order."""
+    lines = ["file,dup_group,source_repo,boxes"]
+    for number, cell in enumerate(cells):
+        make(tmp_path, f"images/a/{number}.jpg", bytes([number]))
+        lines.append(f"images/a/{number}.jpg,g{number},north,{cell}")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    photos = read_photos(tmp_path / "images", firearm=True)
+    return [photo.boxes for photo in with_groups(photos, tmp_path / "table.csv")]
+
+
+def test_boxes_come_from_the_table(tmp_path):
+    cells = ["0.5 0.25 1.0 0.125", "", "0 0 .1 .2; 1 1 .3 .4 ;"]
+    assert boxes_of(tmp_path, cells) == [
+        (Box(0.5, 0.25, 1.0, 0.125),),
+        (),
+        (Box(0, 0, 0.1, 0.2), Box(1, 1, 0.3, 0.4)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "0.5 0.5 0.1",
+        "0.5 0.5 0.1 0.1 0.1",
+        "a b c d",
+        "1.1 0 .1 .1",
+        "0 -0.1 .1 .1",
+        "0 0 0 1",
+        "0 0 .1 1.2",
+        "nan 0 .1 .1",
+        "0 0 .1 inf",
+    ],
+)
+def test_boxes_that_are_none_are_named(tmp_path, cell):
+    with pytest.raises(BadInput, match=r"gives images/a/1\.jpg the boxes"):
+        boxes_of(tmp_path, ["0.5 0.5 0.1 0.1", cell])
+
+
+def test_a_table_without_boxes_gives_none(tmp_path):
+    path = make(tmp_path, "images/a/0.jpg", b"0")
+    write_groups(tmp_path / "table.csv", {path: ("g", "north")})
+    photos = with_groups(read_photos(tmp_path / "images", firearm=True), tmp_path / "table.csv")
+    assert [photo.boxes for photo in photos] == [()]
 
 
 def test_a_table_that_cannot_be_used_is_named(tmp_path):

@@ -1,0 +1,1 @@
+"""The commands of training, one a module, imported only when they are called."""

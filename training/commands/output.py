@@ -1,0 +1,32 @@
+"""Where a release goes, and making one there: what the commands that write releases share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
+PLACE = click.Path(path_type=Path)
+
+
+def release_options(command: Any) -> Any:
+    """Give a command the options ``--out`` and ``--replace``."""
+    for option in (
+        click.option("--replace", is_flag=True, help="Let a release at --out give way."),
+        click.option("--out", type=PLACE, required=True, help="Directory of the release."),
+    ):
+        command = option(command)
+    return command
+
+
+def build_release(recipe: "Recipe", out: Path, *, replace: bool) -> None:
+    """Make a release and print what it is."""
+    from rich.console import Console
+
+    from training.release import build
+    from training.summary import summary
+
+    for line in summary(build(recipe, out, Console(stderr=True), replace=replace)):
+        click.echo(line)

@@ -1,0 +1,180 @@
+"""The command that makes releases: its options. Knows nothing of how releases are made."""
+# ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from training.commands.output import PLACE, build_release, release_options
+
+
+@click.command("release")
+@click.option("--images", type=PLACE, required=True, help="Folder of <type>/<photographs>.")
+@click.option(
+    "--lookalikes",
+    type=PLACE,
+    help="Folder of <kind>/<photographs> without firearms: look-alikes and harmless things. "
+    "Without it the threshold follows --fallback-recall.",
+)
+@click.option(
+    "--groups",
+    type=PLACE,
+    help="CSV file with the columns file (relative to the CSV), dup_group, source_repo and, if "
+    "you like, role: near copies and sources are then kept on one side.",
+)
+@click.option("--types", type=PLACE, help="JSON table of families and display names of types.")
+@click.option(
+    "--backbone",
+    default="mobilenet_v2",
+    show_default=True,
+    help="torchvision's name of a network, or timm/<name>.",
+)
+@click.option(
+    "--weights",
+    help="File .pth or .safetensors, imagenet, a name of torchvision's, or efficientnet-lite; "
+    "random without.",
+)
+@click.option(
+    "--pooling",
+    type=click.Choice(["mac", "spoc", "gem"]),
+    default="gem",
+    show_default=True,
+    help="How the feature map becomes a vector.",
+)
+@click.option("--gem-power", type=float, default=3.0, show_default=True, help="GeM's exponent.")
+@click.option(
+    "--dimension",
+    type=int,
+    help="Of a linear head fitted to the photographs; none: the backbone's channels.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    default=("224",),
+    show_default=True,
+    metavar="N|HxW",
+    help="Input size in pixels; repeatable, the shape nearest to a photograph's is taken.",
+)
+@click.option("--mean", type=(float, float, float), help="Of the input; default: ImageNet's.")
+@click.option("--std", type=(float, float, float), help="Of the input; default: ImageNet's.")
+@click.option("--half-weights", is_flag=True, help="Store weights in 16 bits, at half the size.")
+@click.option(
+    "--per-type", default="all", show_default=True, metavar="N|all", help="Prototypes of each type."
+)
+@click.option(
+    "--per-kind",
+    default="all",
+    show_default=True,
+    metavar="N|all",
+    help="Prototypes of each kind of look-alike.",
+)
+@click.option(
+    "--clear-margin",
+    type=float,
+    help="Leave out as prototypes firearms that are not "
+    "nearer to another firearm than to any look-alike by this; none: leave out none.",
+)
+@click.option(
+    "--threshold-source",
+    "threshold_sources",
+    multiple=True,
+    help="Source that sets the threshold; repeatable; none: chosen by chance.",
+)
+@click.option(
+    "--test-source",
+    "test_sources",
+    multiple=True,
+    help="Source that is used for the report only; repeatable.",
+)
+@click.option("--test-sources", "test_file", type=PLACE, help="File of such sources, one a line.")
+@click.option(
+    "--share",
+    type=float,
+    default=0.25,
+    show_default=True,
+    help="Of the photographs, to set the threshold, where chosen by chance.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
+@click.option(
+    "--false-flag-rate",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Share of harmless photographs that may be flagged.",
+)
+@click.option(
+    "--near-miss-rate",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="Share of harmless photographs that may be flagged or near misses.",
+)
+@click.option(
+    "--fallback-recall",
+    type=float,
+    default=0.95,
+    show_default=True,
+    help="Share of firearms to flag where there are no look-alikes.",
+)
+@click.option(
+    "--lookalike-margin",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="A look-alike wins when it is nearer by more than this.",
+)
+@click.option(
+    "--neighbours", type=int, default=30, show_default=True, help="Neighbours asked of the index."
+)
+@release_options
+def command(out: Path, *, replace: bool, **options: Any) -> None:
+    """Make a release of folders of photographs.
+
+    \b
+    Example:
+      python -m training release --images firearms --lookalikes harmless \\
+          --backbone resnet50 --weights imagenet --per-type 50 --out my-release
+    """
+    from training.recipe import Recipe
+
+    build_release(Recipe(**_options(options)), out, replace=replace)
+
+
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn what was typed into the fields of a recipe; what was not typed is left to it."""
+    file = options.pop("test_file")
+    if file is not None:
+        options["test_sources"] = (*options["test_sources"], *_lines(file))
+    options["sizes"] = tuple(map(_size, options["sizes"]))
+    for name in ("per_type", "per_kind"):
+        options[name] = _count(name, options[name])
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    try:
+        return int(height), int(width or height)
+    except ValueError:
+        raise click.UsageError(
+            f"--size {text} is not a number of pixels, or HEIGHTxWIDTH such as 160x320"
+        ) from None
+
+
+def _count(name: str, text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        option = name.replace("_", "-")
+        raise click.UsageError(f"--{option} {text} is neither a number from 1 nor all")
+    return int(text)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--test-sources {file} cannot be read: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
