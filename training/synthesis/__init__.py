@@ -1,0 +1,1 @@
+"""Draws a data set of firearm silhouettes. Must not know how photographs are read or trained on."""
