@@ -1,0 +1,36 @@
+"""What one forward pass is made of. Plain data; must not know pixels or networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Places = NDArray[np.int64]
+NOTHING = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Photographs, and how they are compared.
+
+    Args:
+        places: int64[N], photographs of the run; in pairs and triplets each only once.
+        columns: int64[P] each: for pairs two, for triplets three columns of places *in
+            ``places``*; empty where all are compared with all.
+        same_type: bool[P], for pairs.
+    """
+
+    places: Places
+    columns: tuple[Places, ...] = ()
+    same_type: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of_columns(
+        cls, columns: Sequence[Places], same_type: NDArray[np.bool_] | None = None
+    ) -> Self:
+        """Return the batch of pairs or triplets, each photograph in it once."""
+        places, where = np.unique(np.stack(list(columns)), return_inverse=True)
+        rows = where.reshape(len(columns), -1).astype(np.int64)
+        return cls(places.astype(np.int64), tuple(rows), same_type)
