@@ -1,32 +1,7 @@
 import numpy as np
 import pytest
 
-from training.report import Judged, average_precision, flag_figures, side_figures, type_figures
-
-
-def slow_average_precision(relevant):
-    """The evaluation's own loop over ranks."""
-    total, hits, old_recall, old_precision, found = sum(relevant), 0, 0.0, 1.0, 0.0
-    for rank, right in enumerate(relevant, start=1):
-        hits += right
-        recall, precision = hits / total, hits / rank
-        found += (recall - old_recall) * (old_precision + precision) / 2
-        old_recall, old_precision = recall, precision
-    return found
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_average_precision_is_what_a_loop_finds(seed):
-    chance = np.random.default_rng(seed)
-    relevant = chance.random(23) < chance.random()
-    relevant[chance.integers(23)] = True
-    expected = slow_average_precision(relevant.tolist())
-    assert average_precision(relevant) == pytest.approx(expected)
-
-
-def test_nothing_relevant_has_no_precision():
-    assert average_precision(np.zeros(4, np.bool_)) == 0
-    assert average_precision(np.ones(4, np.bool_)) == 1
+from training.report import Judged, flag_figures, side_figures, type_figures
 
 
 def judged(rows):

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.ranking.examples import entry
+from training.ranking.figures import (
+    confusion_figure,
+    described,
+    distance_figure,
+    margin_figure,
+    margins_of,
+    pca_figure,
+    reliability_figure,
+    roc_figure,
+    write_figures,
+)
+from training.ranking.paper import MARGINS, method
+from training.ranking.summary import summarise
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return [
+        *(entry("cls+double", s, noise=1.6, margins=[0.8, 1.2]) for s in (0, 1)),
+        entry("mac", 0, noise=2.0),
+        entry("narrow", 0, noise=1.2, margins=[0.5, 0.9]),
+        entry("cls+double", 2, noise=1.2, margins=[0.5, 0.9]),
+    ]
+
+
+@pytest.mark.slow
+def test_all_figures_are_written_as_pictures(entries, tmp_path):
+    paths = write_figures(entries, tmp_path / "figures")
+    names = ["distances", "pca", "confusions", "margins", "roc", "reliability"]
+    assert [path.stem for path in paths] == names
+    for path in paths:
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 10
+
+
+def texts(figure):
+    """Everything written in a figure's panels."""
+    found = [figure.get_suptitle()]
+    for axis in figure.axes:
+        legend = axis.get_legend()
+        found += [axis.get_title(), axis.get_xlabel(), axis.get_ylabel()]
+        found += [text.get_text() for text in axis.texts]
+        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    return found
+
+
+def test_histograms_are_shares_of_all_pairs(entries):
+    figure = distance_figure(entries, "said")
+    assert [axis.get_title() for axis in figure.axes] == ["mac", "cls+double", "narrow"]
+    for axis in figure.axes:
+        heights = [patch.get_data().values.sum() for patch in axis.patches]
+        assert heights == pytest.approx([100] * 4)
+    means = [one["distances"]["same"] for one in entries if one["label"] == "cls+double"]
+    mean = sum(m["mean"] * m["pairs"] for m in means) / sum(m["pairs"] for m in means)
+    assert f"same type, mean {mean:.2f}" in texts(figure)
+
+
+def test_curves_show_the_summary_and_the_papers_figures(entries):
+    summary = summarise(entries)
+    figure = pca_figure(summary, "said")
+    line = figure.axes[1].containers[0].lines[0]
+    papers = [line for line in figure.axes[1].lines if line.get_linestyle() == ":"]
+    expected = 100 * summary["mac"]["every/pca/test database/16"].mean
+    assert line.get_ydata().tolist() == pytest.approx([expected])
+    given = [line.get_ydata().tolist() for line in papers if len(line.get_ydata())]
+    assert given == [list(method(name).reduced.values()) for name in ("mac", "cls+double")]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-3:] == ["mac", "cls+double", "narrow"]
+
+
+def test_confusions_are_summed_over_splits(entries):
+    counts = {}
+    totals = {}
+    for one in entries[:2]:
+        for row in one["types"]:
+            totals[row["type"]] = totals.get(row["type"], 0) + row["queries"]
+            for other, count in row["taken_for"].items():
+                pair = (row["type"], other)
+                counts[pair] = counts.get(pair, 0) + count
+    (asked, _), count = max(counts.items(), key=lambda item: item[1] / totals[item[0][0]])
+    figure = confusion_figure(entries[:2], "said")
+    assert f"{count} of {totals[asked]}" in texts(figure)
+    perfect = [{**one, "types": []} for one in entries]
+    assert confusion_figure(perfect, "said") is None
+
+
+def whole(one):
+    return one["protocols"]["every"]["whole"]["map"]["trapezoid"]
+
+
+def test_margins_are_a_mean_for_each_pair(entries):
+    found = margins_of(entries)
+    assert found[0.8, 1.2] == pytest.approx(100 * np.mean([whole(e) for e in entries[:2]]))
+    assert set(found) == {(0.8, 1.2), (0.5, 0.9)}
+    assert found[0.5, 0.9] == pytest.approx(100 * whole(entries[4]))
+    shown = texts(margin_figure(found, "said"))
+    assert f"{found[0.8, 1.2]:.1f}" in shown
+    assert all(f"{value:.1f}" in shown for value in MARGINS.values())
+    assert margin_figure({(0.8, 1.2): 50.0}, "said") is None
+
+
+def test_curves_of_flags_end_at_everything(entries):
+    figure = roc_figure(entries, "said")
+    for axis in figure.axes:
+        curves = [line for line in axis.lines if len(line.get_xdata()) > 2]
+        assert len(curves) == 3
+        assert all(line.get_ydata()[-1] == 100 for line in curves)
+    assert "30 harmless" in figure.get_suptitle()
+
+
+def test_what_was_not_measured_is_not_drawn():
+    bare = [entry("mac", harmless=False)]
+    assert roc_figure(bare, "said") is None
+    assert reliability_figure(bare, "said") is None
+
+
+def test_titles_say_data_and_number(entries):
+    assert described(entries) == "made up, n = 72 test photographs in 3 splits"
+    assert described(entries[2:4]) == "made up, n = 24 test photographs, 3 types"
+    assert "ECE" in " ".join(texts(reliability_figure(entries, "said")))

@@ -1,0 +1,240 @@
+"""Markdown tables laid out like the paper's, with its figures beside ours. Pure.
+
+Figures are in percent; ± is half the 95 % interval over splits, or over seeds of a single split.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from training.ranking.paper import DIMENSIONS, METHODS, TABLE_KS, Method, method
+from training.ranking.precision import KS
+from training.ranking.spread import Spread
+from training.ranking.summary import Entry, Summary, differences, labels, summarise
+
+NONE = "–"
+ASKED = {"paper": "two queries a type", "every": "every photograph asked"}
+FITS = {
+    "test database": "the test database, as in the paper",
+    "train": "training's photographs, so that nothing of the test is seen",
+}
+KEY_FIGURES = {
+    "every/map": "mAP, every photograph",
+    "paper/map": "mAP, two queries",
+    "every/recall/1": "k=1, every photograph",
+    "flags/unseen/0.01": "recall at 1 % false flags",
+}
+
+
+def report(entries: Sequence[Entry], against: str | None = None) -> str:
+    """Return a Markdown document of all tables.
+
+    Args:
+        entries: See ``training.ranking.summary``; at least 1.
+        against: Label from which differences are counted; None: no such table.
+    """
+    summary = summarise(entries)
+    parts = [
+        _head(entries),
+        *(tables_1_and_2(summary, protocol) for protocol in ASKED),
+        *(table_3(summary, fit) for fit in FITS),
+        rank_table(summary),
+        difference_table(entries, against) if against else "",
+        flag_table(summary, entries),
+        calibration_table(summary),
+        type_table(entries),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def tables_1_and_2(summary: Summary, protocol: str) -> str:
+    """Return mAP and Recall@k without PCA; beside each figure the paper's."""
+    header = ["method", "mAP", "paper", "mAP, standard AP"]
+    for k in TABLE_KS:
+        header += [f"k={k}", "paper"]
+    rows = []
+    for title, row, own in _rows(summary):
+        cells = [title, _cell(own.get(f"{protocol}/map")), _number(row.map if row else None)]
+        cells.append(_cell(own.get(f"{protocol}/map-standard")))
+        for k in TABLE_KS:
+            cells += [
+                _cell(own.get(f"{protocol}/recall/{k}")),
+                _number(row.recall.get(k) if row else None),
+            ]
+        rows.append(cells)
+    return f"## Tables 1 and 2: without PCA, {ASKED[protocol]} (%)\n\n{_table(header, rows)}"
+
+
+def table_3(summary: Summary, fit: str) -> str:
+    """Return mAP after PCA; under each of our rows the paper's."""
+    header = ["method", "", *(f"{dimension}" for dimension in DIMENSIONS)]
+    rows = []
+    for title, row, own in _rows(summary):
+        for protocol, said in ASKED.items():
+            cells = [_cell(own.get(f"{protocol}/pca/{fit}/{d}")) for d in DIMENSIONS]
+            if any(cell != NONE for cell in cells):
+                rows.append([title, said, *cells])
+        if row is not None and row.reduced:
+            rows.append([title, "paper", *(_number(row.reduced.get(d)) for d in DIMENSIONS)])
+    return (
+        f"## Table 3: mAP after PCA fitted on {FITS[fit]}, by dimension (%)\n\n"
+        f"{_table(header, rows)}"
+    )
+
+
+def rank_table(summary: Summary) -> str:
+    """Return Recall@k for all k, without PCA."""
+    rows = []
+    for title, row, own in _rows(summary):
+        for protocol, said in ASKED.items():
+            cells = [_cell(own.get(f"{protocol}/recall/{k}")) for k in KS]
+            if any(cell != NONE for cell in cells):
+                rows.append([title, said, *cells])
+        if row is not None and row.recall:
+            rows.append([title, "paper, 512-d", *(_number(row.recall.get(k)) for k in KS)])
+    header = ["method", "", *(f"k={k}" for k in KS)]
+    return f"## Recall@k, without PCA (%)\n\n{_table(header, rows)}"
+
+
+def difference_table(entries: Sequence[Entry], against: str) -> str:
+    """Return how much better each label is than one of them, paired by split, in points."""
+    found = differences(entries, against)
+    rows = [
+        [
+            label,
+            str(max((own[name].count for name in KEY_FIGURES if name in own), default=0)),
+            *(_cell(own.get(name), sign="+") for name in KEY_FIGURES),
+        ]
+        for label, own in found.items()
+    ]
+    if not rows:
+        return ""
+    header = ["method", "splits", *KEY_FIGURES.values()]
+    return f"## More than {against}, paired by split (points)\n\n{_table(header, rows)}"
+
+
+def flag_table(summary: Summary, entries: Sequence[Entry]) -> str:
+    """Return recall at rates of false flags; empty where nothing harmless was there."""
+    header = ["method", "prototypes", "area", "at 0.1 %", "at 1 %", "at 5 %"]
+    header += ["look-alikes flagged at 1 %", "at 1 % of look-alikes alone"]
+    names = ["area", "0.001", "0.01", "0.05", "lookalikes", "alone/0.01"]
+    kinds = {"unseen": "training's types", "seen": "the test's own types"}
+    rows = [
+        [label, said, *(_cell(own.get(f"flags/{kind}/{name}")) for name in names)]
+        for label, own in summary.items()
+        for kind, said in kinds.items()
+        if f"flags/{kind}/area" in own
+    ]
+    if not rows:
+        return ""
+    return (
+        "## Flags: recall of the test's firearms at rates of false flags (%)\n\n"
+        "A photograph is flagged by its similarity to the nearest prototype: the training's "
+        "photographs, so that no type flagged is known, or the test's own, each photograph asked "
+        "against the others. Thresholds are chosen on the photographs reported."
+        f"{_learnt(entries)}\n\n"
+        f"{_table(header, rows)}"
+    )
+
+
+def calibration_table(summary: Summary) -> str:
+    """Return expected calibration errors; empty where none was measured."""
+    rows = [
+        [label, _cell(own["error/equal-width"]), _cell(own["error/equal-count"])]
+        for label, own in summary.items()
+        if "error/equal-width" in own
+    ]
+    if not rows:
+        return ""
+    return (
+        "## Calibration: expected calibration error (%)\n\n"
+        "Fitted on the validation types and half of the harmless photographs, measured on the "
+        "test types and the other half, both kinds weighing one half; 15 bins.\n\n"
+        f"{_table(['method', 'equal width', 'equal count'], rows)}"
+    )
+
+
+def type_table(entries: Sequence[Entry]) -> str:
+    """Return the mAP of each type, every photograph asked, means over the entries that test it."""
+    names = labels(entries)
+    cells: dict[str, dict[str, list[float]]] = {}
+    photographs: dict[str, int] = {}
+    for entry in entries:
+        for row in entry["types"]:
+            own = cells.setdefault(row["type"], {name: [] for name in names})
+            own[entry["label"]].append(row["map"])
+            photographs[row["type"]] = row["photographs"]
+    rows = [
+        [kind, str(photographs[kind]), *(_share(cells[kind][name]) for name in names)]
+        for kind in sorted(cells)
+    ]
+    header = ["type", "photographs", *names]
+    return f"## mAP by type, every photograph asked (%)\n\n{_table(header, rows)}"
+
+
+def _head(entries: Sequence[Entry]) -> str:
+    lines = ["# Evaluation", ""]
+    seen: dict[tuple[Any, Any], Mapping[str, Any]] = {}
+    for entry in entries:
+        seen.setdefault((entry["data"]["name"], entry["split_seed"]), entry["data"])
+    for (name, seed), data in seen.items():
+        lines.append(
+            f"- {name}, split {seed}: training {data['train']} photographs of "
+            f"{data['train_types']} types; test {data['test']} of {data['test_types']} types with "
+            f"{data['queries']} queries; harmless {data['harmless']}"
+        )
+    lines += [
+        "",
+        "Ours in percent ± half the 95 % interval of the mean over splits (over networks where "
+        "there is one split; none with a single network); random splits share photographs, so that "
+        "the interval is rather too narrow than too wide. mAP by trapezoids, as the authors "
+        "compute it, unless the column says standard. The paper's figures are of Firearm 14k with "
+        "VGG16: they show the pattern, not a level to be compared on other photographs.",
+    ]
+    return "\n".join(lines)
+
+
+def _learnt(entries: Sequence[Entry]) -> str:
+    """Return a warning where networks may have learnt the harmless photographs of the table."""
+    found = dict.fromkeys(str(e["label"]) for e in entries if e.get("harmless_per_batch"))
+    if not found:
+        return ""
+    return (
+        f" Harmless photographs took part in the training of {', '.join(found)}: where they are "
+        "those measured here, its false flags are too few."
+    )
+
+
+def _rows(summary: Summary) -> Iterator[tuple[str, Method | None, dict[str, Spread]]]:
+    """Yield the paper's rows in its order, each with ours where there are any, and then others."""
+    named = {label: method(label) for label in summary}
+    for row in METHODS:
+        own = [label for label, known in named.items() if known is row]
+        for label in own:
+            said = "" if label == row.key else f" [{label}]"
+            yield f"{row.title}{said}", row, summary[label]
+        if not own:
+            yield row.title, row, {}
+    for label, known in named.items():
+        if known is None:
+            yield label, None, summary[label]
+
+
+def _cell(found: Spread | None, sign: str = "") -> str:
+    if found is None:
+        return NONE
+    half = "" if found.half is None else f" ± {100 * found.half:.1f}"
+    return f"{100 * found.mean:{sign}.1f}{half}"
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:g}"
+
+
+def _share(values: Sequence[float]) -> str:
+    return f"{100 * mean(values):.1f}" if values else NONE
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
