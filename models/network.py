@@ -3,6 +3,7 @@
 Knows nothing of files, indexes or where pixels come from.
 """
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from models.backbones import trunk
 from models.errors import BadNetwork
+from models.regions import Window, boxes, windows
 from models.spec import NetworkSpec
 
 GEM_FLOOR = 1e-6
@@ -38,8 +40,30 @@ class Pooling(nn.Module):
             return features.amax(dim=(2, 3))
         if self._kind == "spoc":
             return features.mean(dim=(2, 3))
-        powered = features.clamp(min=GEM_FLOOR).pow(self._power)
-        return powered.mean(dim=(2, 3)).pow(1 / self._power)
+        return self._powered(features).mean(dim=(2, 3)).pow(1 / self._power)
+
+    def windows(self, features: Tensor, windows: Sequence[Window]) -> Tensor:
+        """Pool over parts of the map, as ``forward`` would over each of them cut out.
+
+        Args:
+            features: float[N, C, h, w].
+            windows: R parts of the map, each of one cell at least.
+
+        Returns:
+            float[N, R, C].
+        """
+        if not windows:
+            return features.new_zeros((len(features), 0, features.shape[1]))
+        # What is done to single cells is done once, not for every window that a cell is in.
+        cells = self._powered(features) if self._kind == "gem" else features
+        parts = (cells[:, :, w.top : w.bottom, w.left : w.right] for w in windows)
+        if self._kind == "mac":
+            return torch.stack([part.amax(dim=(2, 3)) for part in parts], dim=1)
+        means = torch.stack([part.mean(dim=(2, 3)) for part in parts], dim=1)
+        return means.pow(1 / self._power) if self._kind == "gem" else means
+
+    def _powered(self, features: Tensor) -> Tensor:
+        return features.clamp(min=GEM_FLOOR).pow(self._power)
 
 
 class RetrievalNetwork(nn.Module):
@@ -62,6 +86,7 @@ class RetrievalNetwork(nn.Module):
         self.pooling = Pooling(spec.pooling, spec.gem_power)
         self.head = None if spec.dimension is None else nn.Linear(channels, spec.dimension)
         self.dimension = channels if spec.dimension is None else spec.dimension
+        self._map_sizes: dict[tuple[int, int], tuple[int, int]] = {}
         # Pixels come as 0..255, so the input's figures are brought to that scale; they are the
         # specification's, not weights.
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (spec.input.mean, spec.input.std))
@@ -82,9 +107,56 @@ class RetrievalNetwork(nn.Module):
         Returns:
             float32[N, D], L2-normalised; all zero where every feature is.
         """
-        pooled = self.pooling(self.trunk(images))
+        return self._projected(self.pooling(self.trunk(images)))
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Embed images and their regions, from one pass through the trunk.
+
+        Args:
+            images: float32[N, 3, H, W], normalised by the specification's mean and std.
+
+        Returns:
+            float32[N, 1 + R, D], L2-normalised: the whole image as ``forward`` embeds it, then
+            its regions in the order of ``models.regions.windows``.
+        """
+        features = self.trunk(images)
+        rows, columns = features.shape[2:]
+        whole = self.pooling(features).unsqueeze(1)
+        parts = self.pooling.windows(features, windows(rows, columns, self.spec.regions))
+        return self._projected(torch.cat([whole, parts], dim=1))
+
+    def _projected(self, pooled: Tensor) -> Tensor:
         projected = pooled if self.head is None else self.head(pooled)
-        return functional.normalize(projected, dim=1)
+        return functional.normalize(projected, dim=-1)
+
+    def map_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (rows, columns) of the feature map of images of a size, found by trying.
+
+        Args:
+            height: Of the images in pixels.
+            width: Of the images in pixels.
+        """
+        if (height, width) not in self._map_sizes:
+            # In training mode the blank image would change the statistics of batch norms.
+            modes = {module: module.training for module in self.trunk.modules()}
+            self.trunk.eval()
+            try:
+                with torch.inference_mode():
+                    blank = torch.zeros(1, 3, height, width, device=self.device)
+                    rows, columns = self.trunk(blank).shape[2:]
+            finally:
+                for module, training in modes.items():
+                    module.training = training
+            self._map_sizes[height, width] = rows, columns
+        return self._map_sizes[height, width]
+
+    def boxes(self, height: int, width: int) -> NDArray[np.float64]:
+        """Return which parts of images of a size the regions show, see ``models.regions.boxes``."""
+        return boxes(*self.map_size(height, width), self.spec.regions)
+
+    def region_count(self, height: int, width: int) -> int:
+        """Return how many regions images of a size have: R of ``describe``."""
+        return len(self.boxes(height, width))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return uint8[N, H, W, 3] as float32[N, 3, H, W] normalised, channels last in memory."""
@@ -107,16 +179,42 @@ class RetrievalNetwork(nn.Module):
                 which batches would change its statistics.
             BadNetwork: An embedding is not finite: the weights are not sound.
         """
+        self._check(pixels)
+        if not len(pixels):
+            return np.zeros((0, self.dimension), np.float32)
+        return self._run(self, pixels)
+
+    def describe_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed images and their regions as ``embed`` embeds images.
+
+        Args:
+            pixels: uint8[N, H, W, 3], RGB.
+
+        Returns:
+            float32[N, 1 + R, D], contiguous, L2-normalised; see ``describe``.
+
+        Raises:
+            ValueError, BadNetwork: See ``embed``.
+        """
+        self._check(pixels)
+        if not len(pixels):
+            rows = 1 + self.region_count(*pixels.shape[1:3])
+            return np.zeros((0, rows, self.dimension), np.float32)
+        return self._run(self.describe, pixels)
+
+    def _check(self, pixels: NDArray[np.uint8]) -> None:
         if self.training:
             raise ValueError("the network is in training mode; call eval() before embed()")
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
             raise ValueError(f"pixels must be uint8[N, H, W, 3], not {pixels.dtype}{pixels.shape}")
-        if not len(pixels):
-            return np.zeros((0, self.dimension), np.float32)
+
+    def _run(
+        self, embed: Callable[[Tensor], Tensor], pixels: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
         # PyTorch warns of arrays that are read-only, which are copied here.
         given = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
         with torch.inference_mode():
-            embeddings = self(self.normalise(given))
+            embeddings = embed(self.normalise(given))
             rows: NDArray[np.float32] = embeddings.float().contiguous().cpu().numpy()
         if not np.isfinite(rows).all():
             raise BadNetwork(

@@ -11,6 +11,12 @@ from models.errors import BadRelease
 MAX_NEIGHBOURS = 1000
 """Most neighbours that a policy may ask for; more is a typing error."""
 
+LEAST_TEMPERATURE = 1e-6
+"""Below it the soft rule is the hard one but for rounding."""
+
+YOUNGER: Mapping[str, Any] = {"temperature": None, "least_similarity": -1.0, "region_margin": None}
+"""What policies written before these were known did, and what they still do without them."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -25,6 +31,13 @@ class Policy:
         score_slope: score = logistic(slope * (similarity - threshold) + offset); above 0.
         score_offset: See ``score_slope``.
         neighbours: How many neighbours the index is asked for, 1..1000.
+        temperature: None: a type needs its threshold in the similarity of its nearest prototype.
+            In 0..1 without 0, the *soft rule*: thresholds, ``near_miss`` and the score speak of
+            the support by all neighbours instead (``models.scoring``), -2..2.
+        least_similarity: A picture whose nearest firearm is less similar than this, in -1..1, is
+            of nothing known: no match and no near-miss, whatever its support.
+        region_margin: How much more similarity (or support) a region of a picture needs than the
+            whole, -2..2; None: regions are not judged.
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -37,12 +50,16 @@ class Policy:
     score_slope: float = 1.0
     score_offset: float = 0.0
     neighbours: int = 10
+    temperature: float | None = None
+    least_similarity: float = -1.0
+    region_margin: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
-        _within("threshold", self.threshold, -1, 1)
+        most = 1 if self.temperature is None else 2
+        _within("threshold", self.threshold, -most, most)
         for name, threshold in self.thresholds.items():
-            _within(f"threshold of {name!r}", threshold, -1, 1)
+            _within(f"threshold of {name!r}", threshold, -most, most)
         _within("near_miss", self.near_miss, 0, 2)
         _within("lookalike_margin", self.lookalike_margin, -2, 2)
         _within("score_slope", self.score_slope, 1e-6, 1e6)
@@ -50,9 +67,14 @@ class Policy:
         _within("neighbours", self.neighbours, 1, MAX_NEIGHBOURS)
         if self.neighbours != int(self.neighbours):
             raise BadRelease(f"the policy's neighbours {self.neighbours} is not a whole number")
+        if self.temperature is not None:
+            _within("temperature", self.temperature, LEAST_TEMPERATURE, 1)
+        _within("least_similarity", self.least_similarity, -1, 1)
+        if self.region_margin is not None:
+            _within("region_margin", self.region_margin, -2, 2)
 
     def threshold_of(self, name: str) -> float:
-        """Return the similarity that a type needs."""
+        """Return the similarity (or support) that a type needs."""
         return self.thresholds.get(name, self.threshold)
 
     @property
@@ -62,7 +84,11 @@ class Policy:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that ``from_json`` reads."""
+        """Return the plain form that ``from_json`` reads.
+
+        What is younger than the first releases is left out where it changes nothing, so that
+        equal policies have equal versions, whichever code wrote them.
+        """
         return {
             "threshold": float(self.threshold),
             "thresholds": {name: float(value) for name, value in self.thresholds.items()},
@@ -71,7 +97,12 @@ class Policy:
             "score_slope": float(self.score_slope),
             "score_offset": float(self.score_offset),
             "neighbours": int(self.neighbours),
+            **self._younger(),
         }
+
+    def _younger(self) -> dict[str, float]:
+        fields = {name: getattr(self, name) for name in YOUNGER}
+        return {name: float(fields[name]) for name in YOUNGER if fields[name] != YOUNGER[name]}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Policy":
@@ -89,6 +120,7 @@ class Policy:
                 score_slope=raw["score_slope"],
                 score_offset=raw["score_offset"],
                 neighbours=raw["neighbours"],
+                **{name: raw.get(name, default) for name, default in YOUNGER.items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadRelease(f"the policy is not described as it should be: {error!r}") from error

@@ -106,7 +106,8 @@ def load_release(path: Path) -> Release:
         path: The directory that holds ``manifest.json``.
 
     Raises:
-        BadRelease: It is not there, damaged, or of a format that is not known; one line.
+        BadRelease: It is not there, damaged, or of a format that is not known, or its parts do
+            not fit each other; one line.
     """
     path = Path(path)
     manifest = manifests.read(path)
@@ -120,6 +121,8 @@ def load_release(path: Path) -> Release:
             f"{path / 'prototypes.npz'} has {prototypes.dimension} dimensions but the network "
             f"gives {selftest.dimension}; they are of different releases; {REMEDY}"
         )
+    policy = _read(path / "policy.json", Policy.from_json)
+    _check_regions(path, spec, selftest, policy)
     return Release(
         id=its_id,
         path=path,
@@ -129,7 +132,7 @@ def load_release(path: Path) -> Release:
         prototypes=prototypes,
         index=_index(path, prototypes, manifest, sound=indexed),
         types=_read(path / "types.json", Types.from_json),
-        policy=_read(path / "policy.json", Policy.from_json),
+        policy=policy,
         report=_read(path / "report.json", lambda raw: raw),
         selftest=selftest,
     )
@@ -229,6 +232,18 @@ def _listed(path: Path) -> Listed:
     return Listed(path, its_id, created, manifest["network_digest"], manifest)
 
 
+def _check_regions(path: Path, spec: NetworkSpec, selftest: SelfTest, policy: Policy) -> None:
+    """Refuse a policy that judges what the network does not give, and regions not tested."""
+    if policy.region_margin is not None and not spec.regions:
+        raise BadRelease(
+            f"{path / 'policy.json'} judges regions but network.json has none; {REMEDY}"
+        )
+    if bool(spec.regions) != bool(selftest.regions):
+        raise BadRelease(
+            f"{path / 'selftest.npz'} and network.json differ in having regions; {REMEDY}"
+        )
+
+
 def _id(path: Path, manifest: Mapping[str, Any]) -> str:
     its_id = hashlib.sha256(manifests.encode(manifest)).hexdigest()[:ID_LENGTH]
     _check_name(path, its_id)
@@ -299,7 +314,8 @@ def _write_network(folder: Path, network: "RetrievalNetwork", *, half: bool) -> 
             "the network's tensors are not those of its description; one that was made for "
             "serving cannot be written: load it with fold=False"
         ) from None
-    SelfTest.record(again, network.spec.input).save(folder / "selftest.npz")
+    test = SelfTest.record(again, network.spec.input, regions=bool(network.spec.regions))
+    test.save(folder / "selftest.npz")
 
 
 def _write_prototypes(folder: Path, prototypes: Prototypes) -> None:

@@ -4,7 +4,7 @@ It finds a network that computes something else than it did where it was release
 version of a library, another device, a lower precision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +37,10 @@ class Embeds(Protocol):
         """Return the embeddings float32[N, D] of uint8[N, H, W, 3]."""
         ...
 
+    def describe_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return those and their regions' float32[N, 1 + R, D]; asked only where there are any."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SelfTest:
@@ -46,6 +50,8 @@ class SelfTest:
         images: For each bucket of the input uint8[N, H, W, 3].
         embeddings: For each bucket float32[N, D].
         tolerances: ``<device type>/<precision>`` → largest Euclidean distance.
+        regions: For each bucket float32[R, D] of the last image, which differs everywhere from
+            its mirror images; empty where the network has no regions.
 
     Raises:
         BadRelease: They do not fit each other.
@@ -54,6 +60,7 @@ class SelfTest:
     images: tuple[NDArray[np.uint8], ...]
     embeddings: tuple[NDArray[np.float32], ...]
     tolerances: Mapping[str, float]
+    regions: tuple[NDArray[np.float32], ...] = ()
 
     def __post_init__(self) -> None:
         shapes = {embeddings.shape[1:] for embeddings in self.embeddings}
@@ -67,12 +74,24 @@ class SelfTest:
         )
         if not fit or len(shapes) != 1 or len(next(iter(shapes))) != 1:
             raise BadRelease("the images and embeddings of the self-test do not fit each other")
+        if self.regions and len(self.regions) != len(self.images):
+            raise BadRelease("the self-test has regions of some of its images only")
+        if any(rows.ndim != 2 or rows.shape[1:] not in shapes for rows in self.regions):
+            raise BadRelease("the regions and embeddings of the self-test do not fit each other")
 
     @classmethod
-    def record(cls, network: Embeds, spec: InputSpec) -> "SelfTest":
-        """Draw images in every bucket's size and note what a network gives for them."""
+    def record(cls, network: Embeds, spec: InputSpec, *, regions: bool = False) -> "SelfTest":
+        """Draw images in every bucket's size and note what a network gives for them.
+
+        Args:
+            network: In evaluation mode.
+            spec: The buckets.
+            regions: Note the embeddings of regions as well; the network has some.
+        """
         images = tuple(drawn(height, width) for height, width in spec.sizes)
-        return cls(images, tuple(network.embed(pixels) for pixels in images), dict(TOLERANCES))
+        embeddings = tuple(network.embed(pixels) for pixels in images)
+        parts = tuple(_regions(network, pixels) for pixels in images) if regions else ()
+        return cls(images, embeddings, dict(TOLERANCES), parts)
 
     @property
     def dimension(self) -> int:
@@ -106,6 +125,7 @@ class SelfTest:
                     f"with {expected.shape[1]}; build the release anew"
                 )
             errors.append(np.linalg.norm(given - expected, axis=1).max())
+        errors.extend(self._region_errors(network))
         # numpy's maximum of a NaN is one, Python's may not be; asked in this way it is refused.
         error = float(np.max(errors))
         if not error <= self.tolerances[key]:
@@ -114,6 +134,16 @@ class SelfTest:
                 f"{self.tolerances[key]:g}; use the release's versions of torch, or build it anew"
             )
         return error
+
+    def _region_errors(self, network: Embeds) -> Iterator[float]:
+        for pixels, expected in zip(self.images, self.regions, strict=bool(self.regions)):
+            given = _regions(network, pixels)
+            if given.shape != expected.shape:
+                raise BadRelease(
+                    f"the network gives {len(given)} regions but its release was made with "
+                    f"{len(expected)}; build the release anew"
+                )
+            yield float(np.linalg.norm(given - expected, axis=1).max(initial=0))
 
     def save(self, path: Path) -> None:
         """Write to a file; the same self-test gives the same bytes."""
@@ -124,6 +154,7 @@ class SelfTest:
         for number, (pixels, rows) in enumerate(zip(self.images, self.embeddings, strict=True)):
             arrays[f"images_{number}"] = pixels
             arrays[f"embeddings_{number}"] = rows
+        arrays.update({f"regions_{number}": rows for number, rows in enumerate(self.regions)})
         save_arrays(path, arrays, compress=True)
 
     @classmethod
@@ -136,11 +167,13 @@ class SelfTest:
         arrays = load_arrays(path)
         try:
             buckets = range(sum(name.startswith("images_") for name in arrays))
+            parts = range(sum(name.startswith("regions_") for name in arrays))
             keys = [str(key) for key in arrays["tolerance_keys"]]
             return cls(
                 tuple(arrays[f"images_{number}"] for number in buckets),
                 tuple(arrays[f"embeddings_{number}"].astype(np.float32) for number in buckets),
                 dict(zip(keys, map(float, arrays["tolerances"]), strict=True)),
+                tuple(arrays[f"regions_{number}"].astype(np.float32) for number in parts),
             )
         except (BadRelease, KeyError, ValueError, TypeError) as error:
             raise BadRelease(f"{path} is not a self-test ({error}); build it anew") from None
@@ -160,6 +193,10 @@ def drawn(height: int, width: int) -> NDArray[np.uint8]:
     scatter = (column * 7919 + row * 104729 + (column * row) % 8191 * 31) % 251
     noise = _coloured([scatter, (scatter * 3) % 256, (scatter * 7) % 256])
     return np.stack([ramp, shapes, noise])
+
+
+def _regions(network: Embeds, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return network.describe_pixels(pixels[-1:])[0, 1:]
 
 
 def _coloured(channels: Sequence[NDArray[np.int64]]) -> NDArray[np.uint8]:

@@ -21,8 +21,8 @@ FOLDING_ERROR = 1e-5
 def for_serving(network: RetrievalNetwork) -> RetrievalNetwork:
     """Return a copy in evaluation mode that gives the same embeddings (to 1e-5) sooner.
 
-    Its tensors have other names than the network's: it can neither be trained further nor be
-    written into a release.
+    So it does for regions. Its tensors have other names than the network's: it can neither be
+    trained further nor be written into a release.
 
     Args:
         network: Stays as it is.
@@ -35,7 +35,7 @@ def for_serving(network: RetrievalNetwork) -> RetrievalNetwork:
     with torch.no_grad():
         for convolution, norm in _pairs(folded, probe[:1]):
             _fold(folded, convolution, norm)
-        error = float((folded(probe) - plain(probe)).abs().max())
+        error = float((folded.describe(probe) - plain.describe(probe)).abs().max())
     # A convolution whose output is read elsewhere too cannot be folded; the outcome shows it.
     best = folded if error <= FOLDING_ERROR else plain
     return best.to(memory_format=torch.channels_last)

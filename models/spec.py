@@ -13,6 +13,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_SIDE = 4096
 """Longest side in pixels that an input size may have; a larger one is a typing error."""
 
+MAX_CELLS = MAX_SIDE // 32
+"""Longest side of a region, in cells of a feature map; a longer one is a typing error."""
+
 MAX_DIMENSION = 65_535
 """Most dimensions of an embedding; a head of more would take gigabytes."""
 
@@ -93,6 +96,9 @@ class NetworkSpec:
         gem_power: Exponent of ``gem``, at least 1; the other poolings ignore it.
         dimension: Of the linear head's output, 1..65535; None: no head, the backbone's channels.
         input: What the network takes.
+        regions: (side, stride) in cells of the feature map, each in 1..128, the stride not above
+            the side, largest side first: square windows that get an embedding each beside the
+            whole image's (``models.regions``); none without any.
 
     Raises:
         BadNetwork: A figure is out of its range.
@@ -103,6 +109,7 @@ class NetworkSpec:
     gem_power: float
     dimension: int | None
     input: InputSpec
+    regions: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS:
@@ -112,15 +119,28 @@ class NetworkSpec:
             raise BadNetwork(f"GeM power {self.gem_power} is not in 1..100")
         if self.dimension is not None and not 1 <= self.dimension <= MAX_DIMENSION:
             raise BadNetwork(f"dimension {self.dimension} is not in 1..{MAX_DIMENSION}")
+        if not all(1 <= stride <= side <= MAX_CELLS for side, stride in self.regions):
+            raise BadNetwork(
+                f"regions {self.regions} are not pairs of side and stride in 1..{MAX_CELLS} with "
+                "no stride above its side, which would leave parts of an image out"
+            )
+        sides = [side for side, _ in self.regions]
+        if sides != sorted(sides, reverse=True):
+            raise BadNetwork(f"regions {self.regions} do not name their largest side first")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that ``from_json`` reads."""
+        """Return the plain form that ``from_json`` reads.
+
+        Without regions it is that of the first releases, whose digests name their networks.
+        """
+        regions = {"regions": [list(pair) for pair in self.regions]} if self.regions else {}
         return {
             "backbone": self.backbone,
             "pooling": self.pooling,
             "gem_power": self.gem_power,
             "dimension": self.dimension,
             "input": self.input.to_json(),
+            **regions,
         }
 
     @classmethod
@@ -134,8 +154,9 @@ class NetworkSpec:
             dimension = None if raw["dimension"] is None else int(raw["dimension"])
             power = float(raw["gem_power"])
             names = str(raw["backbone"]), str(raw["pooling"])
-            return cls(*names, power, dimension, InputSpec.from_json(raw["input"]))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            regions = tuple((int(side), int(stride)) for side, stride in raw.get("regions", ()))
+            return cls(*names, power, dimension, InputSpec.from_json(raw["input"]), regions)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise BadNetwork(f"the network is not described as it should be: {error!r}") from error
 
 

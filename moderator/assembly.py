@@ -109,7 +109,11 @@ def _joined(
     stack.callback(embedder.close)
     dimension = release.index.dimension
     cache = open_cache(
-        settings.cache, release.network_digest, dimension, settings.limits.max_frames
+        settings.cache,
+        release.network_digest,
+        dimension,
+        settings.limits.max_frames,
+        {size: 1 + len(boxes) for size, boxes in embedder.boxes.items()},
     )
     stack.callback(cache.close)
     matcher = Matcher(release)
@@ -177,10 +181,14 @@ def _embedder(settings: Settings, release: Release, arena: SlotArena) -> "Embedd
     on_cpu = device.type == "cpu"
     threads = pipeline.embed_threads if on_cpu else GPU_THREADS
     chunk = min(CPU_CHUNK, pipeline.max_batch) if on_cpu else pipeline.max_batch
+    regions = release.policy.region_margin is not None
     if pipeline.embedder == "process":
-        serving = Serving(release.path, release.network_digest, str(device), threads, chunk)
+        serving = Serving(
+            release.path, release.network_digest, str(device), threads, chunk, regions
+        )
         return ProcessEmbedder(serving, arena)
     if on_cpu:
         # Chunks run side by side, each on one thread; threads within an operation would compete.
         set_threads(1)
-    return InProcessEmbedder(release.load_network(device), arena, threads=threads, chunk=chunk)
+    network = release.load_network(device)
+    return InProcessEmbedder(network, arena, threads=threads, chunk=chunk, regions=regions)

@@ -8,6 +8,7 @@ from typing import Literal
 from models.index import Neighbours
 from models.policy import Policy
 from models.types import Types
+from moderator.rules import Finding, find
 
 Answer = Literal["flag", "pass"]
 Reason = Literal[
@@ -95,7 +96,8 @@ class Actions:
 class ImageDecision:
     """What is said of one image.
 
-    ``frame`` is the number of the frame that decided, for an image that was judged; ``cause``
+    ``frame`` is the number of the frame that decided, for an image that was judged, and
+    ``region`` what of it did: 0 for the whole, else the number of its region from 1 on. ``cause``
     says in a word or a few why an image could not be judged.
     """
 
@@ -105,6 +107,7 @@ class ImageDecision:
     evidence: tuple[Evidence, ...] = ()
     frame: int | None = None
     cause: str | None = None
+    region: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +125,35 @@ class PostDecision:
 
 
 def score(excess: float, policy: Policy) -> float:
-    """Return the calibrated score in 0..1 of a similarity less its type's threshold."""
+    """Return the calibrated score in 0..1 of a similarity or support less its type's threshold."""
     exponent = policy.score_slope * excess + policy.score_offset
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, exponent))))
 
 
 def decide_frame(
-    neighbours: Neighbours, policy: Policy, types: Types, actions: Actions
+    neighbours: Neighbours, policy: Policy, types: Types, actions: Actions, *, margin: float = 0.0
 ) -> ImageDecision:
-    """Decide one frame from its nearest prototypes.
+    """Decide one frame, or one region of it, from its nearest prototypes (``moderator.rules``).
 
-    A frame is a ``match`` where the best similarity of some type reaches the type's threshold, a
-    ``near-miss`` where one reaches the band below its threshold, else ``no-match``. Where it
-    would be one of the first two, it is a ``lookalike`` if a look-alike prototype is nearer than
-    the nearest firearm by more than the policy's margin. The types are those that reach their
-    bands, the surest first.
+    The types are those that reach their bands, the surest first.
+
+    Args:
+        neighbours: Of the frame's or region's embedding.
+        policy: Thresholds of the release.
+        types: Families and names of types.
+        actions: The operator's choices.
+        margin: What is asked above every threshold, in similarity or support.
     """
-    best = _best(neighbours, "firearm")
-    excess = {name: value - policy.threshold_of(name) for name, value in best.items()}
-    reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
-    lookalike = max(_best(neighbours, "lookalike").values(), default=-math.inf)
-    reason: Reason
-    if not reached:
-        reason = "no-match"
-    elif lookalike > max(best.values()) + policy.lookalike_margin:
-        reason = "lookalike"
-    else:
-        reason = "match" if max(reached.values()) >= 0 else "near-miss"
+    return _decision(find(neighbours, policy, margin), neighbours, policy, types, actions)
+
+
+def _decision(
+    found: Finding, neighbours: Neighbours, policy: Policy, types: Types, actions: Actions
+) -> ImageDecision:
     return ImageDecision(
-        decision=actions.of(reason),
-        reason=reason,
-        types=_types(reached, policy, types)[: actions.max_types],
+        decision=actions.of(found.reason),
+        reason=found.reason,
+        types=_types(found.reached, policy, types)[: actions.max_types],
         evidence=_evidence(neighbours, actions.max_evidence),
     )
 
@@ -163,27 +164,40 @@ def decide_image(
     types: Types,
     actions: Actions,
     override: Override | None = None,
+    *,
+    rows: Sequence[int] | None = None,
 ) -> ImageDecision:
-    """Decide an image from the neighbours of its frames: as bad as its worst frame.
+    """Decide an image from the neighbours of its frames and their regions: as bad as the worst.
 
     Args:
-        frames: Nearest prototypes of each judged frame; at least one.
+        frames: Nearest prototypes of each judged frame, followed by those of each of its regions,
+            which need the policy's ``region_margin`` more than frames do; at least one.
         policy: Thresholds of the release.
         types: Families and names of types.
         actions: The operator's choices.
         override: What a moderator said of this very picture; it wins over everything.
+        rows: How many of ``frames`` belong to each frame, its own included; None: one each.
 
     Raises:
-        ValueError: There are no frames.
+        ValueError: There are no frames, or ``rows`` are not of as many.
     """
+    places = _places([1] * len(frames) if rows is None else rows)
     if not frames:
         raise ValueError("an image without frames cannot be decided")
-    decided = [
-        replace(decide_frame(neighbours, policy, types, actions), frame=number)
-        for number, neighbours in enumerate(frames)
-    ]
-    worst = max(decided, key=_badness)
-    return worst if override is None else _overridden(worst, override, types, actions)
+    if len(places) != len(frames):
+        raise ValueError(f"{len(frames)} neighbours for an image of {len(places)} rows")
+    margins = [policy.region_margin or 0.0 if region else 0.0 for _, region in places]
+    found = [find(near, policy, by) for near, by in zip(frames, margins, strict=True)]
+    worst = max(range(len(found)), key=lambda row: _finding_badness(found[row], policy, actions))
+    frame, region = places[worst]
+    decision = _decision(found[worst], frames[worst], policy, types, actions)
+    decision = replace(decision, frame=frame, region=region)
+    return decision if override is None else _overridden(decision, override, types, actions)
+
+
+def _places(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the frame and the region, 0 for none, of each row of neighbours."""
+    return [(frame, region) for frame, count in enumerate(rows) for region in range(count)]
 
 
 def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:
@@ -223,14 +237,11 @@ def _badness(image: ImageDecision) -> tuple[bool, int, float]:
     return flagged, severity, image.types[0].score if image.types else 0.0
 
 
-def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:
-    """Return the best similarity of each type among the neighbours of a kind."""
-    best: dict[str, float] = {}
-    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities, strict=True)
-    for name, its_kind, similarity in rows:
-        if its_kind == kind:
-            best[name] = max(best.get(name, -1.0), float(similarity))
-    return best
+def _finding_badness(found: Finding, policy: Policy, actions: Actions) -> tuple[bool, int, float]:
+    """Return what ``_badness`` of its decision is, without making that."""
+    surest = max(found.reached.values(), default=None)
+    its_score = 0.0 if surest is None else round(score(surest, policy), 4)
+    return actions.of(found.reason) == "flag", SEVERITY[found.reason], its_score
 
 
 def _types(reached: Mapping[str, float], policy: Policy, types: Types) -> tuple[TypeScore, ...]:
@@ -266,7 +277,10 @@ def _overridden(
 ) -> ImageDecision:
     said = Evidence(override.id, override.type, "override", 1.0)
     evidence = (said, *image.evidence)[: actions.max_evidence]
-    image = replace(image, decision="pass", reason="override", types=(), evidence=evidence)
+    # It speaks of the whole picture, whatever region was the worst.
+    image = replace(
+        image, decision="pass", reason="override", types=(), evidence=evidence, region=0
+    )
     if not override.type:
         return image
     family, name = types.family(override.type), types.display_name(override.type)

@@ -5,6 +5,7 @@ Pure: from decided posts to keys, values and headers. Knows nothing of producers
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from moderator.decide import UNJUDGED, Evidence, ImageDecision, PostDecision, TypeScore
 from moderator.records import Headers, Post, Record, utc
+from moderator.rows import Box
 
 SCHEMA = "decision/1"
 FLAGGED_SCHEMA = "flagged/1"
@@ -36,7 +38,8 @@ class DecidedImage:
     """One image of a decided post.
 
     ``width`` and ``height`` are of the upright image in pixels, None where it was not decoded;
-    ``embedding`` is float16[D] of the frame that decided.
+    ``embedding`` is float16[D] of the frame, or the region of it, that decided; ``box`` says where
+    that region lies (x, y, width and height as shares of the image), None for the whole.
     """
 
     image_id: str
@@ -46,6 +49,20 @@ class DecidedImage:
     height: int | None = None
     cached: bool = False
     embedding: NDArray[np.float16] | None = None
+    box: Box | None = None
+
+    @property
+    def region(self) -> dict[str, int] | None:
+        """What decided, as a box in pixels of the upright image; None where it was not judged.
+
+        It holds every pixel that the region touches, and lies within the image.
+        """
+        if self.decision.frame is None or not self.width or not self.height:
+            return None
+        x, y, width, height = self.box or (0.0, 0.0, 1.0, 1.0)
+        left, right = _pixels(x, width, self.width)
+        top, bottom = _pixels(y, height, self.height)
+        return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +139,6 @@ def _prototype(item: Evidence) -> dict[str, Any]:
 
 
 def _image(image: DecidedImage) -> dict[str, Any]:
-    region = None
-    if image.decision.frame is not None and image.width and image.height:
-        region = {"x": 0, "y": 0, "width": image.width, "height": image.height}
     return {
         "image_id": image.image_id,
         "decision": image.decision.decision,
@@ -132,7 +146,7 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "cause": image.decision.cause,
         "types": [_type(item) for item in image.decision.types],
         "prototypes": [_prototype(item) for item in image.decision.evidence],
-        "region": region,
+        "region": image.region,
         "frame": image.decision.frame,
         "width": image.width,
         "height": image.height,
@@ -140,6 +154,17 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "cached": image.cached,
         "evidence": None,
     }
+
+
+def _pixels(begin: float, share: float, length: int) -> tuple[int, int]:
+    """Return the first pixel of a part of a side, and the one after its last.
+
+    Rounding errors of the shares must not touch a pixel more, hence the billionths.
+    """
+    first = math.floor(round(begin * length, 9))
+    end = math.ceil(round((begin + share) * length, 9))
+    first = min(max(first, 0), length - 1)
+    return first, min(max(end, first + 1), length)
 
 
 def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:

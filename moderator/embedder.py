@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from models.errors import ModelError
 from models.network import RetrievalNetwork
 from moderator.errors import Unavailable
+from moderator.rows import Boxes
 from moderator.slots import SlotArena
 
 Embeddings = NDArray[np.float32]
@@ -35,13 +37,18 @@ class Frame:
 class Embedder(Protocol):
     """The network as the pipeline sees it, in this process or another (design section 4)."""
 
+    @property
+    def boxes(self) -> Boxes:
+        """The regions of each size of frame."""
+        ...
+
     def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
         """Begin to embed frames; their slots must stay as they are until the result is there.
 
         Returns:
-            A future of float32[len(frames), D], L2-normalised, in the order of the frames. It
-            raises ``Unavailable`` where the network fails or cannot be had any more, wherever
-            it runs.
+            A future of float32[rows, D], L2-normalised: of each frame, in their order, its own
+            row and then those of its regions. It raises ``Unavailable`` where the network fails
+            or cannot be had any more, wherever it runs.
 
         Raises:
             Unavailable: It cannot be had any more, which is known at once.
@@ -65,11 +72,20 @@ class InProcessEmbedder:
         arena: Where the frames lie.
         threads: Chunks that run at once on a CPU.
         chunk: Most images of one forward pass; it bounds the memory of activations.
+        regions: Give the embeddings of regions as well, from the same forward pass.
     """
 
     def __init__(
-        self, network: RetrievalNetwork, arena: SlotArena, *, threads: int, chunk: int
+        self,
+        network: RetrievalNetwork,
+        arena: SlotArena,
+        *,
+        threads: int,
+        chunk: int,
+        regions: bool = False,
     ) -> None:
+        sizes = network.spec.input.sizes if regions else ()
+        self.boxes: Boxes = {size: network.boxes(*size) for size in sizes}
         self._network = network
         self._arena = arena
         self._chunk = chunk
@@ -82,16 +98,20 @@ class InProcessEmbedder:
             raise Unavailable("the network is closed")
         result: Future[Embeddings] = Future()
         chunks = _chunks(frames, self._chunk)
-        gathered = _Gathered(result, len(frames), len(chunks))
-        for rows in chunks:
-            task = self._threads.submit(self._embed, [frames[row] for row in rows])
-            task.add_done_callback(partial(gathered.add, rows))
+        counts = [rows_of(frame, self.boxes) for frame in frames]
+        gathered = _Gathered(result, counts, len(chunks))
+        for places in chunks:
+            task = self._threads.submit(self._embed, [frames[place] for place in places])
+            task.add_done_callback(partial(gathered.add, places))
         return result
 
     def _embed(self, frames: Sequence[Frame]) -> Embeddings:
+        """Return float32[F, rows, D] of frames of one shape."""
         pixels = np.stack([self._arena.frame(f.slot, f.index, f.height, f.width) for f in frames])
         try:
-            return self._network.embed(pixels)
+            if self.boxes:
+                return self._network.describe_pixels(pixels)
+            return self._network.embed(pixels)[:, None]
         except (ModelError, RuntimeError, MemoryError) as error:
             # What torch raises where memory or the device fails is a RuntimeError.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -103,32 +123,46 @@ class InProcessEmbedder:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
+def rows_of(frame: Frame, boxes: Boxes) -> int:
+    """Return how many embeddings a frame gets: its own and one for each of its regions."""
+    return 1 + len(boxes[frame.height, frame.width]) if boxes else 1
+
+
 def _chunks(frames: Sequence[Frame], most: int) -> list[list[int]]:
-    """Return the rows of each forward pass: of one shape, about equally many, at most ``most``."""
+    """Return the frames of each forward pass: of one shape, about equal parts of ``most`` at most.
+
+    Frames are named by their places among all.
+    """
     shapes: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, frame in enumerate(frames):
-        shapes[frame.height, frame.width].append(row)
+    for place, frame in enumerate(frames):
+        shapes[frame.height, frame.width].append(place)
     chunks: list[list[int]] = []
-    for rows in shapes.values():
-        parts = -(-len(rows) // most)
-        chunks.extend(rows[part::parts] for part in range(parts))
+    for places in shapes.values():
+        parts = -(-len(places) // most)
+        chunks.extend(places[part::parts] for part in range(parts))
     return chunks
 
 
 class _Gathered:
-    """Chunks' embeddings put back into the order of the frames."""
+    """Chunks' embeddings put back into the order of the frames.
 
-    def __init__(self, result: Future[Embeddings], rows: int, chunks: int) -> None:
+    Args:
+        result: What is completed.
+        counts: How many rows each frame has.
+        chunks: How many there are.
+    """
+
+    def __init__(self, result: Future[Embeddings], counts: Sequence[int], chunks: int) -> None:
         self._result = result
-        self._rows = rows
+        *self._firsts, self._rows = accumulate(counts, initial=0)
         self._left = chunks
         self._embeddings: Embeddings | None = None
         self._lock = threading.Lock()
         if chunks == 0:
             result.set_result(np.zeros((0, 0), np.float32))
 
-    def add(self, rows: Sequence[int], done: Future[Embeddings]) -> None:
-        """Take the embeddings of some rows; the last one completes the result."""
+    def add(self, places: Sequence[int], done: Future[Embeddings]) -> None:
+        """Take the embeddings of some frames; the last ones complete the result."""
         with self._lock:
             if self._result.done():
                 return
@@ -141,8 +175,9 @@ class _Gathered:
                 return
             part = done.result()
             if self._embeddings is None:
-                self._embeddings = np.empty((self._rows, part.shape[1]), np.float32)
-            self._embeddings[list(rows)] = part
+                self._embeddings = np.empty((self._rows, part.shape[2]), np.float32)
+            firsts = np.array([self._firsts[place] for place in places])
+            self._embeddings[firsts[:, None] + np.arange(part.shape[1])] = part
             self._left -= 1
             if self._left == 0:
                 self._result.set_result(self._embeddings)

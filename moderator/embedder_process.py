@@ -25,6 +25,7 @@ import numpy as np
 from models.errors import BadRelease, ModelError
 from moderator.embedder import Embedder, Embeddings, Frame
 from moderator.errors import ModeratorError, Unavailable
+from moderator.rows import Boxes
 from moderator.slots import ArenaHandle, SlotArena
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Serving:
     """What the process needs to serve the network: the release and how to run it.
 
     ``network_digest`` is the release's own; a process that finds another one there is refused.
+    ``regions`` asks for the embeddings of regions as well.
     """
 
     release: Path
@@ -50,6 +52,7 @@ class Serving:
     device: str
     threads: int
     chunk: int
+    regions: bool = False
 
 
 class ProcessEmbedder:
@@ -74,6 +77,7 @@ class ProcessEmbedder:
         self._closing = False
         self._ready = False
         self._deaths = 0
+        self.boxes: Boxes = {}
         self._process, self._connection = self._start()
         self._reader = threading.Thread(target=self._read, name="embedder", daemon=True)
         try:
@@ -140,7 +144,8 @@ class ProcessEmbedder:
         greeting = self._connection.recv()
         if isinstance(greeting, ModelError | ModeratorError):
             raise greeting
-        if greeting != self._serving.network_digest:
+        network_digest, self.boxes = greeting
+        if network_digest != self._serving.network_digest:
             raise BadRelease(
                 f"{self._serving.release} now holds another network than at the start; releases "
                 "must not be changed: restart the member"
@@ -237,9 +242,10 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> None:
-    """Answer requests until the parent is gone: (number, frames) with (number, float32[N, D]).
+    """Answer requests until the parent is gone: (number, frames) with (number, float32[rows, D]).
 
-    The first answer is the digest of the network, or the error for which there is none.
+    The first answer is the digest of the network and the boxes of its regions, or the error for
+    which there is none.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -252,7 +258,7 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
     except Exception as error:
         connection.send(Unavailable(f"the network cannot be served: {_line(error)}"))
         return
-    connection.send(network_digest)
+    connection.send((network_digest, embedder.boxes))
     answers: _Answers = SimpleQueue()
     # On a thread of its own: whoever reads requests must never wait for answers to be taken.
     threading.Thread(target=_answer, args=(connection, answers), daemon=True).start()
@@ -275,7 +281,9 @@ def _loaded(handle: ArenaHandle, serving: Serving) -> tuple[Embedder, str]:
     release = load_release(serving.release)
     network = release.load_network(resolve_device(serving.device))
     arena = SlotArena.attach(handle)
-    embedder = InProcessEmbedder(network, arena, threads=serving.threads, chunk=serving.chunk)
+    embedder = InProcessEmbedder(
+        network, arena, threads=serving.threads, chunk=serving.chunk, regions=serving.regions
+    )
     return embedder, release.network_digest
 
 

@@ -35,6 +35,7 @@ from moderator.embedder import Embedder, Embeddings, Frame
 from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
 from moderator.records import Post, PostImage, digest
+from moderator.rows import Rows
 
 STAGE_SECONDS = Histogram(
     "moderator_stage_seconds",
@@ -77,7 +78,11 @@ class Picture:
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """One distinct picture of a batch; ``rows`` are its frames' places in the forward pass."""
+    """One distinct picture of a batch.
+
+    ``sizes`` are its frames' heights and widths in pixels as the network takes them, ``rows`` the
+    places of their embeddings, and of their regions', among the batch's.
+    """
 
     digest: str
     decoding: Future[Decoded] | None = None
@@ -85,6 +90,7 @@ class Seen:
     width: int = 0
     height: int = 0
     cached: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
     rows: slice = field(default_factory=lambda: slice(0, 0))
     embeddings: NDArray[np.float16] | None = None
 
@@ -140,6 +146,7 @@ class Examiner:
         self._cache = cache
         self._pool = pool
         self._embedder = embedder
+        self._rows = Rows(embedder.boxes)
         self._matcher = matcher
         self._policy = policy
         self._provenance = provenance
@@ -176,10 +183,15 @@ class Examiner:
     def embed(self, batch: Batch) -> None:
         """Wait until everything is decoded and hand the frames to the network."""
         frames: list[Frame] = []
+        rows = 0
         with _stage(batch, "decode"):
             for seen in batch.seen.values():
                 if seen.decoding is not None:
-                    self._take_decoded(seen, seen.decoding, frames, batch.slots)
+                    taken = self._take_decoded(seen, seen.decoding, batch.slots)
+                    count = sum(self._rows.counts(seen.sizes))
+                    seen.rows = slice(rows, rows + count)
+                    rows += count
+                    frames.extend(taken)
         batch.embedding = self._embedder.submit(frames) if frames else None
         if batch.embedding is not None:
             batch.embedding.add_done_callback(lambda _: self._release(batch))
@@ -232,24 +244,23 @@ class Examiner:
         if not batch.seen:
             return
         for name, cached in self._cache.get_many(list(batch.seen)).items():
+            if not self._rows.fit(cached):
+                continue
             seen = batch.seen[name]
-            seen.cached, seen.embeddings = True, cached.embeddings
+            seen.cached, seen.embeddings, seen.sizes = True, cached.embeddings, cached.sizes
             seen.width, seen.height = cached.width, cached.height
 
-    def _take_decoded(
-        self, seen: Seen, decoding: Future[Decoded], frames: list[Frame], slots: list[int]
-    ) -> None:
+    def _take_decoded(self, seen: Seen, decoding: Future[Decoded], slots: list[int]) -> list[Frame]:
         try:
             decoded = decoding.result()
         except Undecodable as error:
             DECODE_FAILURES.labels(error.cause).inc()
             seen.fault = ("undecodable", error.cause)
-            return
+            return []
         seen.width, seen.height = decoded.width, decoded.height
-        seen.rows = slice(len(frames), len(frames) + len(decoded.frames))
+        seen.sizes = tuple(decoded.frames)
         slots.append(decoded.slot)
-        for number, (height, width) in enumerate(decoded.frames):
-            frames.append(Frame(decoded.slot, number, height, width))
+        return [Frame(decoded.slot, number, *size) for number, size in enumerate(seen.sizes)]
 
     def _release(self, batch: Batch) -> None:
         for slot in batch.slots:
@@ -268,7 +279,7 @@ class Examiner:
         for seen in batch.seen.values():
             if seen.rows.stop > seen.rows.start:
                 seen.embeddings = embeddings[seen.rows]
-                fresh[seen.digest] = Cached(seen.embeddings, seen.width, seen.height)
+                fresh[seen.digest] = Cached(seen.embeddings, seen.width, seen.height, seen.sizes)
         self._cache.put_many(fresh)
 
     def _query(self, served: Served, batch: Batch) -> Mapping[str, list[Neighbours]]:
@@ -292,9 +303,16 @@ class Examiner:
             reason, cause = fault or ("undecodable", "corrupt")
             decision = unjudged(reason, cause, self._actions)
             return DecidedImage(image_id, decision, seen.digest if seen else None)
-        override = served.overrides.get(seen.digest)
-        frames = neighbours[seen.digest]
-        decision = decide_image(frames, self._policy, served.types, self._actions, override)
+        decision = decide_image(
+            neighbours[seen.digest],
+            self._policy,
+            served.types,
+            self._actions,
+            served.overrides.get(seen.digest),
+            # A cache of pictures without regions does not say what size their frames had.
+            rows=self._rows.counts(seen.sizes) or None,
+        )
+        frame, region = decision.frame or 0, decision.region
         return DecidedImage(
             image_id,
             decision,
@@ -302,7 +320,8 @@ class Examiner:
             width=seen.width,
             height=seen.height,
             cached=seen.cached,
-            embedding=seen.embeddings[decision.frame or 0],
+            embedding=seen.embeddings[self._rows.place(seen.sizes, frame, region)],
+            box=self._rows.box(seen.sizes, frame, region),
         )
 
     def _post(self, post: Post, images: Sequence[ImageDecision]) -> PostDecision:

@@ -89,7 +89,7 @@ def run_decide(
         out: Where decisions go.
         err: Where progress is shown, if it is a terminal.
         as_json: Print ``decision/1`` records.
-        verbose: Print the nearest prototypes as well.
+        verbose: Print the nearest prototypes as well, and the region where it is not the whole.
 
     Returns:
         The exit code: 0, or 1 where a file could not be opened.
@@ -210,7 +210,8 @@ def _printable(name: str) -> str:
 
 def _show(out: Console, decided: Decided, *, verbose: bool) -> None:
     """Print a decision for people: a line, tab-separated where it is not on a terminal."""
-    image = decided.images[0].decision
+    shown = decided.images[0]
+    image = shown.decision
     said = ", ".join(f"{item.name} ({item.family}) {item.score:.2f}" for item in image.types)
     cells = [decided.post.post_id, image.decision, image.reason, image.cause or said]
     if out.is_terminal:
@@ -221,6 +222,9 @@ def _show(out: Console, decided: Decided, *, verbose: bool) -> None:
     else:
         # The console would turn tabs into spaces, and programs split at tabs.
         out.file.write("\t".join(cells).rstrip("\t") + "\n")
+    if verbose and shown.box is not None and shown.region is not None:
+        x, y, width, height = shown.region.values()
+        out.file.write(f"    region {width}x{height} at {x},{y} of {shown.width}x{shown.height}\n")
     for item in image.evidence if verbose else ():
         out.file.write(f"    {item.similarity:.4f}  {item.kind}  {item.type}  {item.id}\n")
 

@@ -19,7 +19,11 @@ INTERRUPTED = 130
 COMMANDS = {
     "classify": "Stage 1: train a network to tell types apart.",
     "retrieve": "Stage 2: train a network to bring photographs of one type together.",
+    "tune": "Train the top of an ImageNet network to tell firearms from all else, and their types.",
+    "study": "Compare the paper's methods and ours on several splits of types.",
     "evaluate": "Measure networks: retrieval, flags, calibration; tables and figures.",
+    "calibrate": "Choose a release's policy anew on other photographs.",
+    "prototypes": "Compare how many prototypes types have, and how they are chosen.",
     "release": "Make a release of folders of photographs.",
     "starter": "Make the starter release.",
     "synthesize": "Draw a data set of firearms.",

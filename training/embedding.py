@@ -38,6 +38,14 @@ class Embeds(Protocol):
         ...
 
 
+class Describes(Embeds, Protocol):
+    """The part of a network that describing photographs and their regions uses."""
+
+    def describe_pixels(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return float32[N, 1 + R, D] of uint8[N, H, W, 3]: the whole, then its regions."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Embedded:
     """Embeddings float32[N, D], L2-normalised, all zero for what could not be read.
@@ -46,6 +54,18 @@ class Embedded:
     """
 
     rows: NDArray[np.float32]
+    unreadable: Mapping[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """For each photograph float32[1 + R, D], L2-normalised: the whole first, then its regions.
+
+    R depends on the photograph's shape; what could not be read has no rows. ``unreadable`` holds
+    the places of those, and why.
+    """
+
+    rows: Sequence[NDArray[np.float32]]
     unreadable: Mapping[int, str]
 
 
@@ -70,20 +90,59 @@ def embed(
     """
     rows = np.zeros((len(paths), network.dimension), np.float32)
     unreadable: dict[int, str] = {}
-    with ThreadPoolExecutor(readers) as pool:
+    reading = _Reading(batch, readers, advance, unreadable)
+    for places, pixels in _batches(paths, spec, reading):
+        rows[places] = network.embed(pixels)
+    return Embedded(rows, unreadable)
+
+
+def describe(
+    network: Describes,
+    paths: Sequence[Path],
+    spec: InputSpec,
+    *,
+    batch: int = 32,
+    readers: int = 2,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Described:
+    """Embed photographs with their regions, as ``embed`` does photographs."""
+    rows = [np.zeros((0, network.dimension), np.float32) for _ in paths]
+    unreadable: dict[int, str] = {}
+    reading = _Reading(batch, readers, advance, unreadable)
+    for places, pixels in _batches(paths, spec, reading):
+        for place, its in zip(places, network.describe_pixels(pixels), strict=True):
+            rows[place] = its
+    return Described(rows, unreadable)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How photographs are read, see ``embed``; ``unreadable`` takes what cannot be."""
+
+    batch: int
+    readers: int
+    advance: Callable[[int], None]
+    unreadable: dict[int, str]
+
+
+def _batches(
+    paths: Sequence[Path], spec: InputSpec, reading: _Reading
+) -> Iterator[tuple[list[int], Pixels]]:
+    """Yield places and pixels of one shape; what cannot be read is noted instead."""
+    batch = reading.batch
+    with ThreadPoolExecutor(reading.readers) as pool:
         for begin, chunk in _read_ahead(pool, paths, spec, batch * BATCHES_AHEAD):
             shapes: dict[tuple[int, ...], list[int]] = {}
             for place, pixels in enumerate(chunk):
                 if isinstance(pixels, str):
-                    unreadable[begin + place] = pixels
+                    reading.unreadable[begin + place] = pixels
                 else:
                     shapes.setdefault(pixels.shape, []).append(place)
             for places in shapes.values():
                 for part in (places[n : n + batch] for n in range(0, len(places), batch)):
                     pictures = np.stack([p for p in map(chunk.__getitem__, part) if _sound(p)])
-                    rows[[begin + place for place in part]] = network.embed(pictures)
-            advance(len(chunk))
-    return Embedded(rows, unreadable)
+                    yield [begin + place for place in part], pictures
+            reading.advance(len(chunk))
 
 
 def read(path: Path, spec: InputSpec) -> Pixels:

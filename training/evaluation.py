@@ -4,20 +4,35 @@ Joins the figures of ``training.report`` with material, prototypes and policy.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.index import Neighbours, PrototypeIndex
+from models.index import PrototypeIndex
 from models.policy import Policy
 from models.prototypes import Prototypes
+from models.spec import NetworkSpec
 from models.types import Types
+from training.calibration.figures import (
+    lookalike_figures,
+    small_figures,
+    source_figures,
+    type_budgets,
+    types_told,
+    without_regions,
+)
+from training.calibration.frames import Frames, evidence_of, flag_scores_of, look
+from training.calibration.probability import crossed, measure, probabilities
+from training.calibration.settings import PolicySettings
+from training.calibration.thresholds import ceiling
+from training.folder import Photo
 from training.material import Material, rounded
 from training.recipe import Recipe
 from training.report import Judged, flag_figures, side_figures, type_figures
-from training.threshold import flag_scores
 
 FORMAT = "report/1"
 DIGEST_DIGITS = 16
@@ -29,24 +44,22 @@ def prototype_id(name: str, digest: str) -> str:
     return f"{name}/{digest[:DIGEST_DIGITS]}"
 
 
-def judge(recipe: Recipe, material: Material, side: Sequence[int], index: PrototypeIndex) -> Judged:
+def look_at(
+    settings: PolicySettings, material: Material, side: Sequence[int], index: PrototypeIndex
+) -> Frames:
     """Ask an index about a side's photographs just as it is asked where it serves."""
-    found = index.query(rounded(material.rows[list(side)]), recipe.neighbours)
-    nearest = np.array([_best(each, "firearm") for each in found], np.float64)
-    lookalike = np.array([_best(each, "lookalike") for each in found], np.float64)
-    photos = [material.photos[n] for n in side]
-    return Judged(
-        names=tuple(photo.name for photo in photos),
-        sources=tuple(photo.source for photo in photos),
-        firearm=np.array([photo.firearm for photo in photos], np.bool_),
-        nearest=nearest,
-        scores=flag_scores(nearest, lookalike, recipe.lookalike_margin),
+    return look(
+        index,
+        material.described(side),
+        neighbours=settings.neighbours,
+        temperature=settings.temperature,
+        lookalike_margin=settings.lookalike_margin,
     )
 
 
-def _best(neighbours: Neighbours, kind: str) -> float:
-    rows = zip(neighbours.kinds, neighbours.similarities.tolist(), strict=True)
-    return max((similarity for its_kind, similarity in rows if its_kind == kind), default=-1.0)
+def firearms_of(photos: Sequence[Photo]) -> NDArray[np.bool_]:
+    """Return bool[N], which photographs show a firearm."""
+    return np.array([photo.firearm for photo in photos], np.bool_)
 
 
 def make_report(
@@ -57,6 +70,8 @@ def make_report(
     index: PrototypeIndex,
     policy: Policy,
     types: Types,
+    frames: Frames,
+    spec: NetworkSpec,
 ) -> dict[str, Any]:
     """Return the report of a release, plain JSON.
 
@@ -67,53 +82,133 @@ def make_report(
         index: Of these prototypes.
         policy: The thresholds set.
         types: Families of the prototypes' types.
+        frames: What the index says of the thresholds' side.
+        spec: What the network is made of.
     """
     sides = material.sides
-    figures: dict[str, Any] = {}
-    for name, side in (("threshold", sides.threshold), ("test", sides.test)):
-        if side:
-            judged = judge(recipe, material, side, index)
-            figures[name] = {
-                "flags": flag_figures(judged, policy.threshold, policy.near_miss),
-                "types": _types(recipe, material, side, prototypes, types),
-            }
+    judge = Judge(recipe.policy, policy, prototypes, types, recipe.coarse_prefix)
     return {
         "format": FORMAT,
         "notes": [*_notes(recipe, material), *recipe.notes],
         "recipe": recipe.to_json(),
+        "network": spec.to_json(),
         "weights": _weights(recipe),
         "policy": policy.to_json(),
         "prototypes": _prototype_figures(material, prototypes),
         "threshold_photographs": {
-            **_side(material, sides.threshold),
+            **side_summary(material, sides.threshold),
             "digests": [material.photos[n].digest[:DIGEST_DIGITS] for n in sides.threshold],
         },
-        "test_photographs": _side(material, sides.test),
+        "test_photographs": side_summary(material, sides.test),
         "unreadable": list(material.unreadable),
         "dropped_near_copies": sides.dropped,
-        "figures": figures,
+        **judge.report(frames, material, index),
     }
 
 
-def _types(
-    recipe: Recipe,
-    material: Material,
-    side: Sequence[int],
-    prototypes: Prototypes,
-    types: Types,
-) -> dict[str, Any]:
-    queries = [n for n in side if material.photos[n].firearm]
-    names = [material.photos[n].name for n in queries]
-    places = [n for n, kind in enumerate(prototypes.kinds) if kind == "firearm"]
-    similarities = rounded(material.rows[queries]) @ prototypes.embeddings[places].T
-    every = {*names, *prototypes.types}
-    return type_figures(
-        similarities,
-        names,
-        [prototypes.types[n] for n in places],
-        {name: types.family(name) for name in types.names},
-        coarse=[name for name in every if name.startswith(recipe.coarse_prefix)],
-    )
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A policy with prototypes and types, to be measured on sides of held-out photographs."""
+
+    settings: PolicySettings
+    policy: Policy
+    prototypes: Prototypes
+    types: Types
+    coarse_prefix: str = "coarse_"
+
+    def report(self, frames: Frames, material: Material, index: PrototypeIndex) -> dict[str, Any]:
+        """Return a report's ``figures`` and ``calibration``, of both sides.
+
+        Args:
+            frames: What the index says of the thresholds' side.
+            material: The photographs.
+            index: Of the prototypes.
+        """
+        held_out, test = material.sides.threshold, material.sides.test
+        figures = {"threshold": self.figures(frames, material, held_out)}
+        calibration = {"threshold_halves": self._crossed(frames, material, held_out)}
+        if test:
+            seen = look_at(self.settings, material, test, index)
+            firearm = firearms_of(_photos(material, held_out))
+            alone = without_regions(frames, firearm, self.settings)
+            figures["test"] = self.figures(seen, material, test, alone)
+            calibration["test"] = self._measured(seen, material, test)
+        return {
+            "figures": figures,
+            "calibration": {"prior": self.settings.prior, **calibration},
+        }
+
+    def figures(
+        self, frames: Frames, material: Material, side: Sequence[int], alone: Policy | None = None
+    ) -> dict[str, Any]:
+        """Return what the policy does with a side's photographs.
+
+        Args:
+            frames: What the index says of them.
+            material: The photographs.
+            side: Their places.
+            alone: The policy without regions; None: chosen on these very photographs.
+        """
+        photos, policy = _photos(material, side), self.policy
+        firearm, scores = firearms_of(photos), flag_scores_of(frames, policy)
+        judged = Judged(
+            names=tuple(photo.name for photo in photos),
+            sources=tuple(photo.source for photo in photos),
+            firearm=firearm,
+            nearest=frames.nearest[frames.whole],
+            scores=scores,
+            highest=ceiling(policy.temperature),
+        )
+        families = {name: self.types.family(name) for name in self.types.names}
+        right, told = types_told(frames, photos, policy, families, self._coarse(photos))
+        alone = alone or without_regions(frames, firearm, self.settings)
+        return {
+            "flags": flag_figures(judged, policy.threshold, policy.near_miss),
+            "types": self._types(material, side, families),
+            "types_as_served": told,
+            "sources": source_figures(photos, scores, right, policy),
+            "lookalikes": lookalike_figures(photos, scores, policy),
+            "small_firearms": small_figures(frames, photos, policy, alone),
+            "type_thresholds": type_budgets(frames, ~firearm, policy, self.settings),
+        }
+
+    def _measured(
+        self, frames: Frames, material: Material, side: Sequence[int]
+    ) -> dict[str, Any] | None:
+        """Return how well the score is calibrated on a side that it was not fitted to."""
+        scores = probabilities(self.policy, evidence_of(frames, self.policy))
+        return measure(scores, firearms_of(_photos(material, side)), self.settings.prior)
+
+    def _crossed(
+        self, frames: Frames, material: Material, side: Sequence[int]
+    ) -> dict[str, Any] | None:
+        """Return how well such a score is calibrated, fitted and measured on halves of a side."""
+        evidence = evidence_of(frames, self.policy)
+        return crossed(self.policy, evidence, _photos(material, side), self.settings.prior)
+
+    def _types(
+        self, material: Material, side: Sequence[int], families: Mapping[str, str]
+    ) -> dict[str, Any]:
+        queries = [n for n in side if material.photos[n].firearm]
+        photos = _photos(material, queries)
+        kinds = self.prototypes.kinds
+        places = [n for n, kind in enumerate(kinds) if kind == "firearm"]
+        similarities = rounded(material.rows[queries]) @ self.prototypes.embeddings[places].T
+        return type_figures(
+            similarities,
+            [photo.name for photo in photos],
+            [self.prototypes.types[n] for n in places],
+            families,
+            coarse=self._coarse(photos),
+        )
+
+    def _coarse(self, photos: Sequence[Photo]) -> list[str]:
+        every = {*(photo.name for photo in photos), *self.prototypes.types}
+        return [name for name in every if name.startswith(self.coarse_prefix)]
+
+
+def _photos(material: Material, side: Sequence[int]) -> list[Photo]:
+    return [material.photos[n] for n in side]
 
 
 def _prototype_figures(material: Material, prototypes: Prototypes) -> dict[str, Any]:
@@ -135,8 +230,9 @@ def _prototype_figures(material: Material, prototypes: Prototypes) -> dict[str, 
     }
 
 
-def _side(material: Material, side: Sequence[int]) -> dict[str, Any]:
-    photos = [material.photos[n] for n in side]
+def side_summary(material: Material, side: Sequence[int]) -> dict[str, Any]:
+    """Return how many photographs of a side there are, by name and by source."""
+    photos = _photos(material, side)
     return side_figures([photo.name for photo in photos], [photo.source for photo in photos])
 
 
@@ -145,7 +241,12 @@ def _notes(recipe: Recipe, material: Material) -> list[str]:
         "recall_at_false_flags chooses its thresholds on the very photographs it reports; "
         "at_threshold is what this release does."
     ]
-    if recipe.weights is None:
+    if recipe.run is not None:
+        notes.append(
+            "The network was trained: figures of photographs that it learnt from are better than "
+            "they will be on others."
+        )
+    elif recipe.weights is None:
         notes.append("The backbone's weights are random: nothing is recognised but near copies.")
     if all(photo.source is None for photo in material.photos):
         notes.append(
@@ -161,6 +262,9 @@ def _notes(recipe: Recipe, material: Material) -> list[str]:
 
 
 def _weights(recipe: Recipe) -> dict[str, str] | None:
+    if recipe.run is not None:
+        # The manifest's digest of the network names it exactly.
+        return {"name": recipe.run.resolve().name}
     if recipe.weights is None:
         return None
     path = Path(recipe.weights)

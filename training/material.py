@@ -3,8 +3,9 @@
 Must not know prototypes, thresholds or reports.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from models.spec import InputSpec, NetworkSpec
-from training.embedding import embed
+from training.embedding import describe, embed
 from training.errors import BadInput
 from training.folder import Photo, read_photos, with_groups
 from training.head import project, projection
 from training.progress import progress
-from training.recipe import Recipe
+from training.recipe import SIZES, Recipe
 from training.splits import Sides, split
 
 if TYPE_CHECKING:
@@ -30,13 +31,20 @@ Rows = NDArray[np.float32]
 class Material:
     """Readable photographs, their embeddings float32[N, D], and their sides.
 
-    ``unreadable`` tells of each of the others which it is and why.
+    ``unreadable`` tells of each of the others which it is and why. ``regions`` holds by place,
+    for the photographs that are judged, embeddings float32[R, D] of their regions.
     """
 
     photos: tuple[Photo, ...]
     rows: Rows
     sides: Sides
     unreadable: tuple[str, ...]
+    regions: Mapping[int, Rows] = field(default_factory=dict)
+
+    def described(self, side: Sequence[int]) -> list[Rows]:
+        """Return for each photograph of a side float32[1 + R, D], as caches give it back."""
+        none = self.rows[:0]
+        return [rounded(np.concatenate([self.rows[[n]], self.regions.get(n, none)])) for n in side]
 
 
 def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Material]:
@@ -49,7 +57,7 @@ def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Materi
         BadInput: Photographs, tables or options cannot be used.
         BadNetwork: The network cannot be made.
     """
-    photos = _photos(recipe)
+    photos = gathered_photos(recipe.images, recipe.lookalikes, recipe.groups)
     sides = _split(recipe, photos)
     network = _network(recipe)
     material = _embedded(photos, sides, network, console)
@@ -66,11 +74,16 @@ def rounded(rows: Rows) -> Rows:
     return result
 
 
-def _photos(recipe: Recipe) -> list[Photo]:
-    photos = read_photos(recipe.images, firearm=True)
-    if recipe.lookalikes is not None:
-        photos += read_photos(recipe.lookalikes, firearm=False)
-    return photos if recipe.groups is None else with_groups(photos, recipe.groups)
+def gathered_photos(images: Path, lookalikes: Path | None, groups: Path | None) -> list[Photo]:
+    """List the photographs of folders, with what a table of groups says of them.
+
+    Raises:
+        BadInput: Folders or table cannot be used.
+    """
+    photos = read_photos(images, firearm=True)
+    if lookalikes is not None:
+        photos += read_photos(lookalikes, firearm=False)
+    return photos if groups is None else with_groups(photos, groups)
 
 
 def _split(recipe: Recipe, photos: Sequence[Photo]) -> Sides:
@@ -84,22 +97,45 @@ def _split(recipe: Recipe, photos: Sequence[Photo]) -> Sides:
 
 
 def _network(recipe: Recipe) -> "RetrievalNetwork":
-    """Make the network without its head, in evaluation mode."""
+    """Return the run's network, or make one without its head, in evaluation mode."""
     from models.network import RetrievalNetwork, round_weights
     from models.weights import load_backbone_weights
 
-    spec = NetworkSpec(
-        backbone=recipe.backbone,
-        pooling=recipe.pooling,
-        gem_power=recipe.gem_power,
-        dimension=None,
-        input=InputSpec(recipe.sizes, recipe.mean, recipe.std),
-    )
-    network = RetrievalNetwork(spec)
-    load_backbone_weights(network.trunk, recipe.backbone, recipe.weights)
+    if recipe.run is not None:
+        network = _trained(recipe, recipe.run)
+    else:
+        spec = NetworkSpec(
+            backbone=recipe.backbone,
+            pooling=recipe.pooling,
+            gem_power=recipe.gem_power,
+            dimension=None,
+            input=InputSpec(recipe.sizes or SIZES, recipe.mean, recipe.std),
+            regions=recipe.regions or (),
+        )
+        network = RetrievalNetwork(spec)
+        load_backbone_weights(network.trunk, recipe.backbone, recipe.weights)
     if recipe.half_weights:
         round_weights(network)
     return network.eval()
+
+
+def _trained(recipe: Recipe, run: Path) -> "RetrievalNetwork":
+    """Return the network of a run, with the sizes and regions of the recipe if it has any."""
+    from models.network import RetrievalNetwork
+    from training.stages.trained import load_trained
+
+    network = load_trained(run)
+    known = network.spec
+    spec = replace(
+        known,
+        input=replace(known.input, sizes=recipe.sizes or known.input.sizes),
+        regions=known.regions if recipe.regions is None else recipe.regions,
+    )
+    if spec == known:
+        return network
+    changed = RetrievalNetwork(spec)
+    changed.load_state_dict(network.state_dict())
+    return changed
 
 
 def _embedded(
@@ -109,18 +145,9 @@ def _embedded(
     console: Console,
 ) -> Material:
     """Embed all photographs and tell of those that cannot be read."""
-    from models.serving import for_serving
-
-    paths = [photo.path for photo in photos]
-    with progress(console, "embedding photographs", len(paths)) as advance:
-        found = embed(for_serving(network), paths, network.spec.input, advance=advance)
-    unreadable = [
-        f"{photos[place].name}/{photos[place].path.name}: {reason}"
-        for place, reason in sorted(found.unreadable.items())
-    ]
-    for line in unreadable:
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
-    kept = [n for n in range(len(photos)) if n not in found.unreadable]
+    judged = {*sides.threshold, *sides.test} if network.spec.regions else set()
+    rows, regions, failed = embed_with_regions(network, photos, judged, console)
+    kept = [n for n in range(len(photos)) if n not in failed]
     places = {old: new for new, old in enumerate(kept)}
     prototypes, threshold, test = (
         tuple(places[n] for n in side if n in places)
@@ -128,14 +155,59 @@ def _embedded(
     )
     material = Material(
         photos=tuple(photos[n] for n in kept),
-        rows=found.rows[kept],
+        rows=rows[kept],
         sides=Sides(prototypes, threshold, test, sides.dropped),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(failed.values()),
+        regions={places[n]: its for n, its in regions.items()},
     )
     for side in ("prototypes", "threshold"):
         if not any(material.photos[n].firearm for n in getattr(material.sides, side)):
             raise BadInput(f"no readable firearm is left for the {side}; see what was left out")
     return material
+
+
+def embed_with_regions(
+    network: "RetrievalNetwork",
+    photos: Sequence[Photo],
+    judged: Collection[int],
+    console: Console,
+) -> tuple[Rows, dict[int, Rows], dict[int, str]]:
+    """Embed photographs, and the regions of those at some places; tell of what cannot be read.
+
+    Args:
+        network: In evaluation mode; not changed.
+        photos: All of them.
+        judged: Places of those whose regions are needed as well.
+        console: For progress and what cannot be read.
+
+    Returns:
+        Embeddings float32[N, D]; by place float32[R, D] of regions; by place what cannot be read
+        and why.
+    """
+    from models.serving import for_serving
+
+    fast = for_serving(network)
+    plain, parted = (
+        [n for n in range(len(photos)) if (n in judged) == wanted] for wanted in (False, True)
+    )
+    rows = np.zeros((len(photos), fast.dimension), np.float32)
+    regions: dict[int, Rows] = {}
+    failed: dict[int, str] = {}
+    with progress(console, "embedding photographs", len(photos)) as advance:
+        paths = [photos[n].path for n in plain]
+        embedded = embed(fast, paths, network.spec.input, advance=advance)
+        rows[plain] = embedded.rows
+        failed.update((plain[n], why) for n, why in embedded.unreadable.items())
+        paths = [photos[n].path for n in parted]
+        described = describe(fast, paths, network.spec.input, advance=advance)
+        failed.update((parted[n], why) for n, why in described.unreadable.items())
+        for place, its in zip(parted, described.rows, strict=True):
+            if place not in failed:
+                rows[place], regions[place] = its[0], its[1:]
+    told = {n: f"{photos[n].name}/{photos[n].path.name}: {failed[n]}" for n in sorted(failed)}
+    for line in told.values():
+        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
+    return rows, regions, told
 
 
 def _with_head(
@@ -157,4 +229,5 @@ def _with_head(
     if recipe.half_weights:
         round_weights(whole)
     kept: Rows = head.weight.detach().numpy()
-    return whole.eval(), replace(material, rows=project(material.rows, kept))
+    regions = {place: project(rows, kept) for place, rows in material.regions.items()}
+    return whole.eval(), replace(material, rows=project(material.rows, kept), regions=regions)

@@ -13,20 +13,18 @@ from typing import Any
 from rich.console import Console
 
 from models.index import PrototypeIndex
-from models.policy import Policy
 from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
+from training.calibration.choice import choose_policy
 from training.commit import commit
 from training.embedding import embed
 from training.errors import BadInput
-from training.evaluation import judge, make_report, prototype_id
+from training.evaluation import firearms_of, look_at, make_report, prototype_id
 from training.folder import dataset_digest
 from training.material import Material, gather, rounded
 from training.naming import named, read_types
 from training.recipe import Recipe
-from training.report import Judged
-from training.selection import clear, medoids_by_name
-from training.threshold import at_false_flag_rate, at_recall, calibrate
+from training.selection import chosen_by_name, clear
 
 SAME = 0.999
 """Cosine that a photograph must have to itself when the written release embeds it again."""
@@ -45,14 +43,16 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
         BadInput: Photographs, tables or options cannot be used.
         ModelError: The network cannot be made or the release cannot be written.
     """
-    _check_out(out, replace=replace)
+    check_out(out, replace=replace)
     table = read_types(recipe.types)
     network, material = gather(recipe, console)
-    prototypes = _prototypes(recipe, material)
+    prototypes = choose_prototypes(recipe, material)
     index = PrototypeIndex.build(prototypes)
-    policy = _policy(recipe, judge(recipe, material, material.sides.threshold, index))
-    types = named(_types_of(prototypes), table)
-    written = _write(
+    frames = look_at(recipe.policy, material, material.sides.threshold, index)
+    held_out = [material.photos[n] for n in material.sides.threshold]
+    policy = choose_policy(frames, firearms_of(held_out), recipe.policy)
+    types = named(types_of(prototypes), table)
+    written = write(
         out,
         replace=replace,
         network=network,
@@ -60,7 +60,14 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
         types=types,
         policy=policy,
         report=make_report(
-            recipe, material, prototypes=prototypes, index=index, policy=policy, types=types
+            recipe,
+            material,
+            prototypes=prototypes,
+            index=index,
+            policy=policy,
+            types=types,
+            frames=frames,
+            spec=network.spec,
         ),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=commit(),
@@ -71,7 +78,12 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
     return written
 
 
-def _check_out(out: Path, *, replace: bool) -> None:
+def check_out(out: Path, *, replace: bool) -> None:
+    """Refuse a directory that a release may not take.
+
+    Raises:
+        BadInput: It is not empty, and is not a release that may be replaced.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not replace:
@@ -80,8 +92,12 @@ def _check_out(out: Path, *, replace: bool) -> None:
         raise BadInput(f"{out} is not a release, so it is not replaced; give another --out")
 
 
-def _prototypes(recipe: Recipe, material: Material) -> Prototypes:
-    """Choose prototypes on their side; embeddings are rounded as a release stores them."""
+def choose_prototypes(recipe: Recipe, material: Material) -> Prototypes:
+    """Choose prototypes on their side; embeddings are rounded as a release stores them.
+
+    Raises:
+        BadInput: The recipe's margin leaves no firearm.
+    """
     side = material.sides.prototypes
     firearms = [n for n in side if material.photos[n].firearm]
     others = [n for n in side if not material.photos[n].firearm]
@@ -90,7 +106,7 @@ def _prototypes(recipe: Recipe, material: Material) -> Prototypes:
     chosen: list[int] = []
     for places, k in ((firearms, recipe.per_type), (others, recipe.per_kind)):
         names = [material.photos[n].name for n in places]
-        found = medoids_by_name(material.rows[places], names, k, recipe.seed)
+        found = chosen_by_name(material.rows[places], names, k, recipe.seed, recipe.selection)
         chosen.extend(places[n] for n in found)
     photos = [material.photos[n] for n in chosen]
     return Prototypes(
@@ -117,30 +133,20 @@ def _clear(
     return [n for n, keep in zip(firearms, kept, strict=True) if keep]
 
 
-def _policy(recipe: Recipe, judged: Judged) -> Policy:
-    firearms, harmless = judged.scores[judged.firearm], judged.scores[~judged.firearm]
-    if len(harmless):
-        threshold = at_false_flag_rate(harmless, recipe.false_flag_rate)
-        band = threshold - at_false_flag_rate(harmless, recipe.near_miss_rate)
-    else:
-        threshold, band = at_recall(firearms, recipe.fallback_recall), 0.0
-    fit = calibrate(judged.nearest[judged.firearm], judged.nearest[~judged.firearm], threshold)
-    return Policy(
-        threshold=round(threshold, 6),
-        near_miss=round(min(max(band, 0.0), 2.0), 6),
-        lookalike_margin=recipe.lookalike_margin,
-        score_slope=round(fit.slope, 6),
-        score_offset=round(fit.offset, 6),
-        neighbours=recipe.neighbours,
-    )
-
-
-def _types_of(prototypes: Prototypes) -> list[str]:
+def types_of(prototypes: Prototypes) -> list[str]:
+    """Return the types of the firearms among prototypes, in order."""
     rows = zip(prototypes.types, prototypes.kinds, strict=True)
     return sorted({name for name, kind in rows if kind == "firearm"})
 
 
-def _write(out: Path, *, replace: bool, **parts: Any) -> Release:
+def write(out: Path, *, replace: bool, **parts: Any) -> Release:
+    """Write a release as ``models.release.write_release`` does, in the place of another one.
+
+    Args:
+        out: Its directory, which ``check_out`` lets pass.
+        replace: Whether a release there gives way once the new one is whole.
+        parts: See ``models.release.write_release``.
+    """
     if not (replace and (out / "manifest.json").is_file()):
         return write_release(out, **parts)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.ranking.precision import average_precision
 from training.threshold import Floats, at_false_flag_rate
 
 RATES = (0.001, 0.01, 0.05)
@@ -27,6 +28,7 @@ class Judged:
         firearm: bool[N], whether it shows a firearm.
         nearest: float64[N], similarity to the nearest firearm, -1 without one.
         scores: float64[N], flag scores (see ``training.threshold``).
+        highest: That scores of their kind may be.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,7 @@ class Judged:
     firearm: NDArray[np.bool_]
     nearest: Floats
     scores: Floats
+    highest: float = 1.0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -56,7 +59,7 @@ def flag_figures(judged: Judged, threshold: float, near_miss: float) -> dict[str
             "recall_with_near_misses": _share(firearms >= threshold - near_miss),
             "false_flags_with_near_misses": _share(harmless >= threshold - near_miss),
         },
-        "recall_at_false_flags": _curve(firearms, harmless),
+        "recall_at_false_flags": _curve(firearms, harmless, judged.highest),
         "firearms_flagged_by_source": _shares(_sources(judged), judged.firearm, flagged),
         "firearms_flagged_by_type": _shares(judged.names, judged.firearm, flagged),
         "harmless_flagged_by_source": _shares(_sources(judged), ~judged.firearm, flagged),
@@ -112,28 +115,6 @@ def type_figures(
     return figures
 
 
-def average_precision(relevant: NDArray[np.bool_]) -> float:
-    """Return the average precision of a ranking by trapezoids.
-
-    Args:
-        relevant: bool[N], whether each is relevant, best first.
-
-    Returns:
-        In 0..1; 0 where none is relevant.
-
-    Source: the evaluation of Hao et al., DeepFirearm, ICPR 2018 (after Philbin 2007):
-        Σ Δrecall · (p_before + p_after) / 2 over the relevant, where p_before is the precision
-        just before the item, 1 at the top of the ranking.
-    """
-    places = np.flatnonzero(relevant)
-    if not places.size:
-        return 0.0
-    hits = np.arange(places.size, dtype=np.float64)
-    after = (hits + 1) / (places + 1)
-    before = np.where(places == 0, 1.0, hits / np.maximum(places, 1))
-    return float(((before + after) / 2).mean())
-
-
 def side_figures(names: Sequence[str], sources: Sequence[str | None]) -> dict[str, Any]:
     """Return how many photographs of a side there are, by name and by source."""
     return {
@@ -143,10 +124,10 @@ def side_figures(names: Sequence[str], sources: Sequence[str | None]) -> dict[st
     }
 
 
-def _curve(firearms: Floats, harmless: Floats) -> dict[str, Any]:
+def _curve(firearms: Floats, harmless: Floats, highest: float) -> dict[str, Any]:
     if not len(firearms) or not len(harmless):
         return {}
-    thresholds = {rate: at_false_flag_rate(harmless, rate) for rate in RATES}
+    thresholds = {rate: at_false_flag_rate(harmless, rate, highest=highest) for rate in RATES}
     return {f"{rate:g}": _share(firearms >= cut) for rate, cut in thresholds.items()}
 
 

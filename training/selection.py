@@ -1,6 +1,6 @@
 """Which of many embeddings stand for the rest. Pure; must not know files or networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,10 @@ from training.errors import BadInput
 
 ITERATIONS = 50
 
+Rows = NDArray[np.float32]
 
-def medoids(rows: NDArray[np.float32], k: int, seed: int = 0) -> list[int]:
+
+def medoids(rows: Rows, k: int, seed: int = 0) -> list[int]:
     """Choose k rows by k-means on the sphere: of each cluster the row nearest to its centre.
 
     Args:
@@ -29,8 +31,7 @@ def medoids(rows: NDArray[np.float32], k: int, seed: int = 0) -> list[int]:
         assigns as the spherical one does, but for centres of different lengths; so the places
         are chosen by cosine to the normalised centres.
     """
-    if k < 1:
-        raise ValueError(f"{k} prototypes are too few; at least 1")
+    _check_count(k)
     if len(rows) <= k:
         return list(range(len(rows)))
     try:
@@ -53,10 +54,89 @@ def medoids(rows: NDArray[np.float32], k: int, seed: int = 0) -> list[int]:
     return sorted(chosen)
 
 
-def medoids_by_name(
-    rows: NDArray[np.float32], names: Sequence[str], k: int | None, seed: int = 0
+def facility(rows: Rows, k: int, seed: int = 0) -> list[int]:  # noqa: ARG001
+    """Choose k rows one after the other, each the one that most raises the coverage.
+
+    The coverage is the sum over all rows of the similarity to the nearest chosen one (facility
+    location). The greedy choice has at least 1 - 1/e of the best coverage that k rows can have.
+
+    Args:
+        rows: float32[N, D], L2-normalised.
+        k: How many to choose, at least 1; where there are no more rows, all are chosen.
+        seed: Ignored: there is no chance in it.
+
+    Returns:
+        Places in ascending order.
+
+    Raises:
+        ValueError: k is below 1.
+
+    Source: Nemhauser, Wolsey and Fisher, 1978.
+    """
+    _check_count(k)
+    if len(rows) <= k:
+        return list(range(len(rows)))
+    similarities = np.asarray(rows @ rows.T, np.float64)
+    covered = np.full(len(rows), -1.0)
+    chosen: list[int] = []
+    for _ in range(k):
+        gains = np.maximum(similarities, covered[:, None]).sum(axis=0)
+        gains[chosen] = -np.inf
+        best = int(np.argmax(gains))
+        chosen.append(best)
+        covered = np.maximum(covered, similarities[:, best])
+    return sorted(chosen)
+
+
+def k_centre(rows: Rows, k: int, seed: int = 0) -> list[int]:  # noqa: ARG001
+    """Choose k rows one after the other, each the farthest from those chosen.
+
+    The first is the nearest to the mean. No row is then farther from the nearest chosen one than
+    twice what the best k rows could do. It seeks out the odd ones, wrong labels among them.
+
+    Args:
+        rows: See ``facility``.
+        k: Likewise.
+        seed: Likewise.
+
+    Returns:
+        Places in ascending order.
+
+    Raises:
+        ValueError: k is below 1.
+
+    Source: Gonzalez, Clustering to Minimize the Maximum Intercluster Distance, 1985.
+    """
+    _check_count(k)
+    if len(rows) <= k:
+        return list(range(len(rows)))
+    first = int(np.argmax(rows @ rows.mean(axis=0)))
+    chosen, nearest = [first], np.asarray(rows @ rows[first], np.float64)
+    while len(chosen) < k:
+        nearest[chosen] = np.inf
+        farthest = int(np.argmin(nearest))
+        chosen.append(farthest)
+        nearest = np.maximum(nearest, rows @ rows[farthest])
+    return sorted(chosen)
+
+
+def _check_count(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"{k} prototypes are too few; at least 1")
+
+
+SELECTIONS: Mapping[str, Callable[[Rows, int, int], list[int]]] = {
+    "medoids": medoids,
+    "facility": facility,
+    "k-centre": k_centre,
+}
+"""How prototypes may be chosen, by name."""
+
+
+def chosen_by_name(
+    rows: Rows, names: Sequence[str], k: int | None, seed: int = 0, method: str = "medoids"
 ) -> list[int]:
-    """Choose k rows of each name as ``medoids`` does; None chooses all.
+    """Choose k rows of each name by a method of ``SELECTIONS``; None chooses all.
 
     Returns:
         Places in ascending order.
@@ -67,13 +147,14 @@ def medoids_by_name(
     chosen: list[int] = []
     for name in sorted(set(names)):
         members = np.flatnonzero(labels == name)
-        chosen.extend(int(members[place]) for place in medoids(rows[members], k, seed))
+        found = SELECTIONS[method](rows[members], k, seed)
+        chosen.extend(int(members[place]) for place in found)
     return sorted(chosen)
 
 
 def clear(
-    firearms: NDArray[np.float32],
-    harmless: NDArray[np.float32],
+    firearms: Rows,
+    harmless: Rows,
     groups: Sequence[str],
     sources: Sequence[str | None],
     margin: float,

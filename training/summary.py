@@ -23,6 +23,16 @@ def summary(release: Release) -> Iterator[str]:
             f"flagged, {_percent(at['false_flags'])} of {flags['harmless']} harmless"
         )
         yield _types(side, figures["types"])
+    yield from _calibration(release.report.get("calibration", {}))
+
+
+def _calibration(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say how far scores are off, where they could be measured on what they were not fitted to."""
+    sides = {"threshold_halves": "halves of the threshold photographs", "test": "test photographs"}
+    for side, name in sides.items():
+        if found.get(side):
+            error = found[side]["equal-width"]["error"]
+            yield f"score: calibration error {error:.3f} on {name} that it was not fitted to"
 
 
 def _types(side: str, figures: Mapping[str, Any]) -> str:

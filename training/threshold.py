@@ -2,6 +2,7 @@
 
 A photograph's *flag score* is its similarity to the nearest firearm, or ``VETOED`` where a
 look-alike is nearer by more than the margin: it is flagged where the score reaches the threshold.
+Under the soft rule (``models.scoring``) it is the support, in -2..2.
 """
 
 from dataclasses import dataclass
@@ -29,15 +30,17 @@ def flag_scores(firearm: Floats, lookalike: Floats, margin: float) -> Floats:
     return np.where(lookalike > firearm + margin, VETOED, firearm)
 
 
-def at_false_flag_rate(harmless: Floats, rate: float) -> float:
+def at_false_flag_rate(harmless: Floats, rate: float, *, highest: float = 1.0) -> float:
     """Return the lowest threshold that flags at most this share of harmless photographs.
 
-    It lies midway between two scores, so that rounding changes nothing. It is at most 1, so that
-    a harmless photograph that is a firearm's very own (similarity 1) is flagged all the same.
+    It lies midway between two scores, so that rounding changes nothing. It is at most
+    ``highest``, so that a harmless photograph that is a firearm's very own (similarity 1) is
+    flagged all the same.
 
     Args:
         harmless: float64[N], flag scores, at least 1.
         rate: In 0..1.
+        highest: Of the scores' kind.
 
     Raises:
         ValueError: There are no scores.
@@ -51,10 +54,10 @@ def at_false_flag_rate(harmless: Floats, rate: float) -> float:
     # Equal scores are flagged together or not at all.
     flagged = ranked[ranked > ranked[allowed]]
     lower = float(ranked[allowed])
-    return (lower + float(flagged[-1])) / 2 if len(flagged) else min(1.0, lower + CLEARANCE)
+    return (lower + float(flagged[-1])) / 2 if len(flagged) else min(highest, lower + CLEARANCE)
 
 
-def at_recall(firearms: Floats, recall: float) -> float:
+def at_recall(firearms: Floats, recall: float, *, lowest: float = -1.0) -> float:
     """Return the highest threshold that flags at least this share of firearms.
 
     It lies midway between two scores, so that rounding changes nothing.
@@ -62,6 +65,7 @@ def at_recall(firearms: Floats, recall: float) -> float:
     Args:
         firearms: float64[N], flag scores, at least 1.
         recall: In 0..1.
+        lowest: Of the scores' kind.
 
     Raises:
         ValueError: There are no scores.
@@ -70,9 +74,9 @@ def at_recall(firearms: Floats, recall: float) -> float:
         raise ValueError("a recall needs firearms")
     ranked = np.sort(firearms)[::-1]
     needed = max(1, int(np.ceil(recall * len(ranked) - 1e-9)))
-    lowest = float(ranked[needed - 1])
-    missed = ranked[ranked < lowest]
-    return (lowest + float(missed[0])) / 2 if len(missed) else max(-1.0, lowest - CLEARANCE)
+    last = float(ranked[needed - 1])
+    missed = ranked[ranked < last]
+    return (last + float(missed[0])) / 2 if len(missed) else max(lowest, last - CLEARANCE)
 
 
 @dataclass(frozen=True)
@@ -83,22 +87,25 @@ class Calibration:
     offset: float
 
 
-def calibrate(firearms: Floats, harmless: Floats, threshold: float) -> Calibration:
-    """Fit the score: the chance that it is a firearm, were both kinds equally frequent.
+def calibrate(
+    firearms: Floats, harmless: Floats, threshold: float, *, prior: float = 0.5
+) -> Calibration:
+    """Fit the score: the chance that it is a firearm, were this share of all photographs one.
 
-    A logistic regression by Newton's method, each kind weighing one half, with a small ridge on
+    A logistic regression by Newton's method, each kind weighing its share, with a small ridge on
     the slope so that it stays finite where the kinds do not overlap.
 
     Args:
-        firearms: float64[N], similarities to the nearest firearm; at least 1.
+        firearms: float64[N], similarities to the nearest firearm, or supports; at least 1.
         harmless: float64[M], likewise; none: an arbitrary slope that gives 0.5 at the threshold.
         threshold: At which the logistic's similarity is zero.
+        prior: Share of firearms among what is judged, in 0..1.
     """
     if not len(harmless):
         return Calibration(slope=40.0, offset=0.0)
     excess = np.concatenate([firearms, harmless]) - threshold
     truth = np.concatenate([np.ones(len(firearms)), np.zeros(len(harmless))])
-    weights = np.where(truth == 1, 0.5 / len(firearms), 0.5 / len(harmless))
+    weights = np.where(truth == 1, prior / len(firearms), (1 - prior) / len(harmless))
     scale = float(excess.std()) or 1.0
     slope, offset = _newton(excess / scale, truth, weights)
     # A slope at or below zero would call nearer things less likely; they were not told apart.

@@ -4,6 +4,7 @@ A cache belongs to one network. It never raises in use: what it cannot give is e
 Decisions are not cached, so that a verdict takes effect on re-uploads at once.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,23 @@ from numpy.typing import NDArray
 from moderator import settings
 from moderator.caching.cached import CACHE_LOOKUPS, Cached, EmbeddingCache
 
+REGION_BYTES = 2**28
+"""Of embeddings kept in process memory where regions are judged: a picture then has tens of them,
+and as many pictures as without would take gigabytes."""
+
 
 class MemoryCache:
     """The last pictures used, in this process.
 
     Args:
         entries: Pictures kept; beyond it the one used longest ago goes. 0 keeps none.
+        most_bytes: Of embeddings kept, beyond which it goes as well; None: no such limit.
     """
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, most_bytes: int | None = None) -> None:
         self._entries = entries
+        self._most_bytes = math.inf if most_bytes is None else most_bytes
+        self._bytes = 0
         self._kept: OrderedDict[str, Cached] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -48,19 +56,27 @@ class MemoryCache:
         with self._lock:
             for digest, cached in entries.items():
                 # A copy: rows are views of a whole batch, which each would keep alive.
-                self._kept[digest] = replace(cached, embeddings=_frozen(cached.embeddings))
-                self._kept.move_to_end(digest)
-            while len(self._kept) > self._entries:
-                self._kept.popitem(last=False)
+                kept = replace(cached, embeddings=_frozen(cached.embeddings))
+                before = self._kept.pop(digest, None)
+                self._bytes += kept.embeddings.nbytes - (before.embeddings.nbytes if before else 0)
+                self._kept[digest] = kept
+            while len(self._kept) > self._entries or self._bytes > self._most_bytes:
+                _, gone = self._kept.popitem(last=False)
+                self._bytes -= gone.embeddings.nbytes
 
     def close(self) -> None:
         """Forget everything."""
         with self._lock:
             self._kept.clear()
+            self._bytes = 0
 
 
 def open_cache(
-    cache: settings.Cache, network_digest: str, dimension: int, max_frames: int
+    cache: settings.Cache,
+    network_digest: str,
+    dimension: int,
+    max_frames: int,
+    rows: Mapping[tuple[int, int], int] | None = None,
 ) -> EmbeddingCache:
     """Return the cache that the settings ask for; Redis need not be there yet.
 
@@ -69,16 +85,18 @@ def open_cache(
         network_digest: Of the network whose embeddings are kept, ``sha256:`` and hex digits.
         dimension: Of its embeddings; what has another one is not given back.
         max_frames: Frames judged of an animation.
+        rows: Where regions are judged, how many embeddings a frame of each size has, by height
+            and width in pixels; what has another number of them is not given back.
 
     Raises:
         BadSettings: ``redis_url`` is not a URL of Redis.
     """
     if cache.redis_url is None:
-        return MemoryCache(cache.cache_entries)
+        return MemoryCache(cache.cache_entries, REGION_BYTES if rows else None)
     from moderator.caching.redis_cache import RedisCache
     from moderator.caching.redis_value import Shape
 
-    return RedisCache(cache, network_digest, Shape(dimension, max_frames))
+    return RedisCache(cache, network_digest, Shape(dimension, max_frames, rows or {}))
 
 
 def check_redis(cache: settings.Cache, timeout: float, stop: threading.Event | None = None) -> None:

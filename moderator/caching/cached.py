@@ -20,13 +20,16 @@ CACHE_LOOKUPS = Counter(
 class Cached:
     """What is kept of a picture.
 
-    ``embeddings`` is float16[F, D], one L2-normalised row a frame judged; ``width`` and ``height``
-    are of the upright picture in pixels.
+    ``embeddings`` is float16[rows, D], L2-normalised: of each frame judged one row and then those
+    of its regions, if regions are judged. ``width`` and ``height`` are of the upright picture in
+    pixels. ``sizes`` holds each frame's height and width in pixels as the network took it, which
+    say what regions it has; where regions are not judged, it may be empty.
     """
 
     embeddings: NDArray[np.float16]
     width: int
     height: int
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 class EmbeddingCache(Protocol):

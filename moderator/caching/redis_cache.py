@@ -70,7 +70,9 @@ class RedisCache:
         self._ttl = max(1, round(cache.cache_ttl * 1000))
         self._shape = shape
         short = network_digest.removeprefix("sha256:")[:SHORT_DIGEST]
-        self._prefix = f"moderator:embedding:{short}:"
+        # Members that judge regions and others that do not would throw each other's entries out.
+        kind = "regions:" if shape.rows else ""
+        self._prefix = f"moderator:embedding:{short}:{kind}"
         self._client = redis_client(cache, cache.redis_timeout)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
         self._writing = threading.BoundedSemaphore(MAX_PENDING)

@@ -5,20 +5,28 @@ member, another network, a cut value. Knows nothing of connections.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moderator.caching.cached import Cached
 
 HEADER = struct.Struct("<4sHHHHII")
 """Magic, version, frames, frames at most, dimension, width, height; little-endian.
 
-Then come frames × dimension numbers, float16, little-endian.
+Then come frames × dimension numbers, float16, little-endian. Where regions are judged, each
+frame's size (``SIZE``) stands before them, and a frame has a row for each region after its own.
 """
+
+SIZE = struct.Struct("<HH")
+"""Height and width of a frame as the network took it, in pixels; little-endian."""
 
 MAGIC = b"MEMB"
 VERSION = 1
+REGIONS_VERSION = 2
 
 MAX_SIDE = 1_000_000
 """Pixels of a side beyond which a picture cannot have been decoded."""
@@ -29,19 +37,31 @@ NORM_TOLERANCE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What this member's entries look like: dimension of the network, frames judged at most."""
+    """What this member's entries look like: dimension of the network, frames judged at most.
+
+    ``rows`` says how many embeddings a frame of each size has, by height and width in pixels; it
+    is empty where regions are not judged, and each frame then has one.
+    """
 
     dimension: int
     max_frames: int
+    rows: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """Of the layout of its entries."""
+        return REGIONS_VERSION if self.rows else VERSION
 
 
 def encode(cached: Cached, shape: Shape) -> bytes:
     """Return the bytes of an entry."""
-    frames, dimension = cached.embeddings.shape
+    rows, dimension = cached.embeddings.shape
+    frames = len(cached.sizes) if shape.rows else rows
     header = HEADER.pack(
-        MAGIC, VERSION, frames, shape.max_frames, dimension, cached.width, cached.height
+        MAGIC, shape.version, frames, shape.max_frames, dimension, cached.width, cached.height
     )
-    return header + cached.embeddings.astype("<f2").tobytes()
+    sizes = b"".join(SIZE.pack(*size) for size in cached.sizes) if shape.rows else b""
+    return header + sizes + cached.embeddings.astype("<f2").tobytes()
 
 
 def decode(value: bytes, shape: Shape) -> Cached | None:
@@ -49,20 +69,43 @@ def decode(value: bytes, shape: Shape) -> Cached | None:
     if len(value) < HEADER.size:
         return None
     magic, version, frames, at_most, dimension, width, height = HEADER.unpack_from(value)
-    if (magic, version, dimension) != (MAGIC, VERSION, shape.dimension):
-        return None
-    if len(value) != HEADER.size + 2 * frames * dimension:
+    if (magic, version, dimension) != (MAGIC, shape.version, shape.dimension):
         return None
     if not (_whole(frames, at_most, shape) and _is_side(width) and _is_side(height)):
         return None
-    rows = np.frombuffer(value, "<f2", offset=HEADER.size).astype(np.float16)
-    with np.errstate(all="ignore"):
-        norms = np.linalg.norm(rows.reshape(frames, dimension).astype(np.float32), axis=1)
-        # A comparison with NaN is false, so what is not finite is not let through.
-        sound = (np.abs(norms - 1) <= NORM_TOLERANCE).all()
-    if not sound:
+    sizes = _sizes(value, frames) if shape.rows else ()
+    if sizes is None or any(size not in shape.rows for size in sizes):
         return None
-    return Cached(rows.reshape(frames, dimension), width, height)
+    # Where each frame's own row lies, and where the rows end.
+    *firsts, total = accumulate(_counts(sizes, frames, shape), initial=0)
+    begin = HEADER.size + SIZE.size * len(sizes)
+    if len(value) != begin + 2 * total * dimension:
+        return None
+    rows = np.frombuffer(value, "<f2", offset=begin).astype(np.float16).reshape(total, dimension)
+    return Cached(rows, width, height, sizes) if _sound(rows, firsts) else None
+
+
+def _sizes(value: bytes, frames: int) -> tuple[tuple[int, int], ...] | None:
+    end = HEADER.size + SIZE.size * frames
+    if len(value) < end:
+        return None
+    return tuple((height, width) for height, width in SIZE.iter_unpack(value[HEADER.size : end]))
+
+
+def _counts(sizes: Sequence[tuple[int, int]], frames: int, shape: Shape) -> Sequence[int]:
+    """Return how many rows each frame has."""
+    return [shape.rows[size] for size in sizes] if shape.rows else [1] * frames
+
+
+def _sound(rows: NDArray[np.float16], firsts: Sequence[int]) -> bool:
+    """Whether all rows are of norm 1; those of regions in which nothing was seen may be zeros."""
+    with np.errstate(all="ignore"):
+        norms = np.linalg.norm(rows.astype(np.float32), axis=1)
+        # A comparison with NaN is false, so what is not finite is not let through.
+        sound = np.abs(norms - 1) <= NORM_TOLERANCE
+    empty = norms == 0
+    empty[list(firsts)] = False
+    return bool((sound | empty).all())
 
 
 def _whole(frames: int, at_most: int, shape: Shape) -> bool:

@@ -7,6 +7,7 @@ import torch
 
 from models.errors import BadNetwork
 from models.network import RetrievalNetwork, released_tensors, round_weights
+from models.regions import windows
 from models.spec import InputSpec, NetworkSpec
 from tests.models.samples import SPEC, network, pixels
 
@@ -138,6 +139,74 @@ def test_rounded_weights_are_those_that_float16_holds() -> None:
         torch.equal(net.state_dict()[name], tensor.float())
         for name, tensor in released_tensors(net, half=True).items()
     )
+
+
+REGIONS = ((3, 2), (2, 1))
+
+
+def cropped(net: RetrievalNetwork, image) -> np.ndarray:
+    """Embed one image's windows by pooling each of them, cut out of the map, by hand."""
+    with torch.inference_mode():
+        features = net.trunk(net.normalise(torch.from_numpy(image[None])))
+        rows = []
+        for w in windows(*features.shape[2:], net.spec.regions):
+            pooled = net.pooling(features[:, :, w.top : w.bottom, w.left : w.right].clone())
+            projected = pooled if net.head is None else net.head(pooled)
+            rows.append(torch.nn.functional.normalize(projected, dim=1)[0].numpy())
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("pooling", ["mac", "spoc", "gem"])
+@pytest.mark.parametrize("dimension", [None, 7])
+def test_an_image_is_described_as_a_whole_and_by_its_windows(pooling, dimension) -> None:
+    spec = replace(SPEC, pooling=pooling, dimension=dimension, regions=REGIONS)
+    net = network(spec)
+    images = pixels(3, 96, 128)
+    found = net.describe_pixels(images)
+    count = net.region_count(96, 128)
+    assert found.shape == (3, 1 + count, net.dimension)
+    assert found.dtype == np.float32
+    assert found.flags["C_CONTIGUOUS"]
+    assert count == len(windows(*net.map_size(96, 128), REGIONS)) == len(net.boxes(96, 128)) > 9
+    assert np.allclose(found[:, 0], net.embed(images), atol=1e-6)
+    for rows, image in zip(found, images, strict=True):
+        assert np.allclose(rows[1:], cropped(net, image), atol=1e-5)
+    assert np.abs(found[0, 1] - found[0, -1]).max() > 1e-3
+
+
+def test_regions_take_no_second_pass_through_the_trunk() -> None:
+    net = network(replace(SPEC, regions=REGIONS))
+    calls: list[int] = []
+    net.trunk.register_forward_hook(lambda *_: calls.append(1))
+    net.describe_pixels(pixels(2))
+    assert len(calls) == 1
+
+
+def test_without_regions_an_image_has_one_row_and_no_images_have_none() -> None:
+    images = pixels(2)
+    assert np.allclose(NET.describe_pixels(images)[:, 0], NET.embed(images), atol=1e-6)
+    assert NET.describe_pixels(images).shape == (2, 1, 16)
+    assert NET.region_count(64, 64) == 0
+    net = network(replace(SPEC, regions=REGIONS))
+    assert net.describe_pixels(images[:0]).shape == (0, 1 + net.region_count(64, 64), 16)
+    with pytest.raises(ValueError, match="training mode"):
+        network().train().describe_pixels(images)
+
+
+def test_the_size_of_a_map_is_that_of_the_trunk_and_finding_it_changes_nothing() -> None:
+    net = network(replace(SPEC, backbone="mobilenet_v3_small")).train()
+    frozen = next(m for m in net.trunk.modules() if isinstance(m, torch.nn.BatchNorm2d)).eval()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert net.map_size(96, 160) == (3, 5)
+    assert net.trunk.training
+    assert not frozen.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_gradients_flow_through_regions() -> None:
+    net = network(replace(SPEC, regions=REGIONS)).train()
+    net.describe(torch.randn(2, 3, 64, 64))[:, 1:].sum(dim=(0, 1))[0].backward()
+    assert net.head.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -39,6 +39,9 @@ cosines = st.floats(-1, 1)
 @given(
     st.builds(
         Policy,
+        temperature=st.none() | st.floats(1e-6, 1),
+        least_similarity=cosines,
+        region_margin=st.none() | st.floats(-2, 2),
         threshold=cosines,
         thresholds=st.dictionaries(st.text(), cosines),
         near_miss=st.floats(0, 2),
@@ -61,7 +64,10 @@ def test_json_gives_the_same_policy_and_what_is_unknown_is_ignored(policy) -> No
      ("thresholds", [0.5]), ("near_miss", -0.1), ("near_miss", math.nan),
      ("lookalike_margin", 2.5), ("score_slope", 0), ("score_slope", math.inf),
      ("score_offset", math.nan), ("neighbours", 0), ("neighbours", 2.5), ("neighbours", 10**6),
-     ("threshold", 10**400), ("score_slope", -(10**400))],
+     ("threshold", 10**400), ("score_slope", -(10**400)),
+     ("temperature", 0), ("temperature", 1.5), ("temperature", "warm"), ("temperature", math.nan),
+     ("least_similarity", -1.5), ("least_similarity", None), ("region_margin", 2.5),
+     ("region_margin", math.nan), ("region_margin", True)],
 )  # fmt: skip
 def test_a_figure_out_of_range_is_one_line(name, value) -> None:
     with pytest.raises(BadRelease) as caught:
@@ -76,3 +82,37 @@ def test_a_missing_figure_is_named(name) -> None:
     del raw[name]
     with pytest.raises(BadRelease, match=name):
         Policy.from_json(raw)
+
+
+OLD = {
+    "lookalike_margin": 0.0,
+    "near_miss": 0.026864,
+    "neighbours": 30,
+    "score_offset": 2.506611,
+    "score_slope": 71.446936,
+    "threshold": 0.811569,
+    "thresholds": {},
+}
+"""The policy.json of the first starter release."""
+
+
+def test_a_policy_of_before_the_soft_rule_is_read_and_has_the_version_that_it_had() -> None:
+    policy = Policy.from_json(OLD)
+    assert (policy.temperature, policy.least_similarity, policy.region_margin) == (None, -1.0, None)
+    assert policy.to_json() == OLD
+    assert policy.version == "4fa0da4dc38ea2b5"
+
+
+def test_a_support_may_be_asked_for_that_no_similarity_reaches() -> None:
+    soft = Policy(-1.5, {"a": 1.5}, temperature=0.05)
+    assert soft.threshold_of("a") == 1.5
+    with pytest.raises(BadRelease, match=r"-2\.\.2"):
+        Policy(2.5, temperature=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"temperature": 0.05}, {"least_similarity": 0.2}, {"region_margin": 0.0}]
+)
+def test_what_changes_decisions_changes_the_version(changes) -> None:
+    assert replace(POLICY, **changes).version != POLICY.version
+    assert changes.items() <= replace(POLICY, **changes).to_json().items()

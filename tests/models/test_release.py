@@ -299,6 +299,30 @@ def test_a_release_without_prototypes_or_head_works(tmp_path) -> None:
     ]
 
 
+def test_a_release_whose_policy_judges_regions_comes_back_with_them(tmp_path) -> None:
+    net = network(replace(SPEC, regions=((2, 1),)))
+    policy = Policy(0.1, temperature=0.05, least_similarity=0.2, region_margin=0.1)
+    release = written(tmp_path / "regional", network=net, policy=policy)
+    assert release.spec.regions == ((2, 1),)
+    assert release.policy == policy
+    assert [len(rows) for rows in release.selftest.regions] == [
+        net.region_count(*size) for size in SPEC.input.sizes
+    ]
+    images = pixels(2)
+    for fold in (True, False):
+        found = release.load_network(fold=fold).describe_pixels(images)
+        assert np.abs(found - net.describe_pixels(images)).max() < 1e-5
+
+
+def test_regions_that_are_judged_but_not_there_or_not_tested_are_refused(copy, tmp_path) -> None:
+    with pytest.raises(BadRelease, match="judges regions but"):
+        written(tmp_path / "none", policy=Policy(0.6, region_margin=0.1))
+    raw = json.loads((copy / "network.json").read_bytes())
+    (copy / "network.json").write_bytes(manifests.canonical({**raw, "regions": [[2, 1]]}))
+    resealed(copy)
+    refused(copy, "differ in having regions")
+
+
 def test_releases_are_listed_oldest_first_with_their_faults(small, tmp_path) -> None:
     later = written(tmp_path / "a-later", created="2027-01-01")
     shutil.copytree(small.path, tmp_path / "b-earlier")

@@ -110,3 +110,49 @@ def test_a_file_whose_parts_do_not_fit_is_one_line(tmp_path, changes) -> None:
 def test_a_network_with_one_bucket_has_one_set() -> None:
     spec = replace(SPEC, input=InputSpec(((64, 64),)))
     assert len(SelfTest.record(network(spec), spec.input).images) == 1
+
+
+REGIONAL = network(replace(SPEC, regions=((2, 1),)))
+REGIONAL_TEST = SelfTest.record(REGIONAL, SPEC.input, regions=True)
+
+
+def test_regions_are_recorded_checked_and_kept(tmp_path) -> None:
+    assert TEST.regions == ()
+    counts = [REGIONAL.region_count(*size) for size in SPEC.input.sizes]
+    assert [rows.shape for rows in REGIONAL_TEST.regions] == [(n, 16) for n in counts]
+    assert REGIONAL_TEST.check(REGIONAL, "cpu", "float32") < 1e-6
+    REGIONAL_TEST.save(tmp_path / "s.npz")
+    again = SelfTest.load(tmp_path / "s.npz")
+    for one, other in zip(again.regions, REGIONAL_TEST.regions, strict=True):
+        assert np.array_equal(one, other)
+
+
+class Mirrored:
+    """A network whose whole embeddings are right and whose regions are of another place."""
+
+    embed = staticmethod(REGIONAL.embed)
+
+    def describe_pixels(self, pixels):
+        rows = REGIONAL.describe_pixels(pixels)
+        return np.concatenate([rows[:, :1], rows[:, :0:-1]], axis=1)
+
+
+def test_regions_that_are_off_or_of_another_number_are_found() -> None:
+    with pytest.raises(BadRelease, match="self-test on cpu/float32 failed"):
+        REGIONAL_TEST.check(Mirrored(), "cpu", "float32")
+    other = network(replace(SPEC, regions=((3, 1),)))
+    with pytest.raises(BadRelease, match="regions but its release was made with"):
+        REGIONAL_TEST.check(other, "cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"regions_0": directions(3, 9)}, {"regions_1": None}, {"regions_0": np.zeros(16)}],
+)
+def test_regions_that_do_not_fit_are_one_line(tmp_path, changes) -> None:
+    REGIONAL_TEST.save(tmp_path / "s.npz")
+    arrays = {**load_arrays(tmp_path / "s.npz"), **changes}
+    save_arrays(tmp_path / "s.npz", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(BadRelease, match=r"s\.npz") as caught:
+        SelfTest.load(tmp_path / "s.npz")
+    assert "\n" not in str(caught.value)

@@ -87,3 +87,15 @@ def test_a_network_that_trains_is_served_in_evaluation_mode_and_trains_on() -> N
     fast = for_serving(net)
     assert net.training
     assert not fast.training
+
+
+@pytest.mark.parametrize("pooling", ["mac", "gem"])
+def test_a_network_for_serving_describes_regions_alike(pooling) -> None:
+    spec = replace(SPEC, backbone="mobilenet_v2", pooling=pooling, regions=((3, 2), (2, 1)))
+    net = unsettled(network(spec))
+    fast = for_serving(net)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+    images = pixels(3, 96, 128)
+    found = fast.describe_pixels(images)
+    assert found.shape[1] == 1 + net.region_count(96, 128) > 5
+    assert np.abs(found - net.describe_pixels(images)).max() < 1e-5

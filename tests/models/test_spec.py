@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,10 @@ def test_the_largest_bucket_counts() -> None:
     assert INPUT.max_pixels == 224 * 224
 
 
-@pytest.mark.parametrize("spec", [SPEC, NetworkSpec("timm/x", "mac", 1, None, INPUT)])
+REGIONAL = replace(SPEC, regions=((5, 2), (3, 1)))
+
+
+@pytest.mark.parametrize("spec", [SPEC, REGIONAL, NetworkSpec("timm/x", "mac", 1, None, INPUT)])
 def test_json_gives_the_same_network(spec) -> None:
     assert NetworkSpec.from_json({**json.loads(json.dumps(spec.to_json())), "later": 1}) == spec
 
@@ -45,7 +49,10 @@ def test_a_bad_input_is_one_line(changes) -> None:
     "changes",
     [{"pooling": "max"}, {"gem_power": 0.5}, {"gem_power": math.nan}, {"gem_power": "x"},
      {"dimension": 0}, {"dimension": "many"}, {"dimension": math.inf}, {"dimension": 65_536},
-     {"gem_power": 10**400}, {"gem_power": math.inf}, {"input": None}, {"input": {}}],
+     {"gem_power": 10**400}, {"gem_power": math.inf}, {"input": None}, {"input": {}},
+     {"regions": [[0, 1]]}, {"regions": [[3, 0]]}, {"regions": [[3, 4]]}, {"regions": [[129, 1]]},
+     {"regions": [[3, 1], [5, 1]]}, {"regions": [3]}, {"regions": None}, {"regions": [["a", 1]]},
+     {"regions": [[math.inf, 1]]}],
 )  # fmt: skip
 def test_a_bad_network_is_one_line(changes) -> None:
     with pytest.raises(BadNetwork) as caught:
@@ -59,3 +66,9 @@ def test_a_missing_field_is_named(name) -> None:
     del raw[name]
     with pytest.raises(BadNetwork, match=name):
         NetworkSpec.from_json(raw)
+
+
+def test_a_network_without_regions_is_described_as_before_there_were_any() -> None:
+    assert "regions" not in SPEC.to_json()
+    assert REGIONAL.to_json()["regions"] == [[5, 2], [3, 1]]
+    assert NetworkSpec.from_json(SPEC.to_json()).regions == ()

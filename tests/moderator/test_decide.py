@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -306,3 +307,56 @@ def test_a_post_is_flagged_exactly_when_an_image_is(rows, undecodable, near_miss
     assert found.reason == images[found.worst].reason
     same = [image for image in images if image.decision == found.decision]
     assert SEVERITY[found.reason] == max(SEVERITY[image.reason] for image in same)
+
+
+REGIONAL = replace(POLICY, region_margin=0.05)
+
+
+def test_a_region_needs_the_margin_more_than_the_whole() -> None:
+    gun, none = near(firearm("glock", 0.73)), near()
+    whole = decide_image([gun, none], REGIONAL, TYPES, Actions(), rows=[2])
+    assert (whole.reason, whole.frame, whole.region) == ("match", 0, 0)
+    part = decide_image([none, gun], REGIONAL, TYPES, Actions(), rows=[2])
+    assert (part.reason, part.frame, part.region) == ("near-miss", 0, 1)
+    nearer = near(firearm("glock", 0.76))
+    part = decide_image([none, none, nearer], REGIONAL, TYPES, Actions(), rows=[3])
+    assert (part.reason, part.region) == ("match", 2)
+    assert part.types[0].score == round(score(0.01, REGIONAL), 4)
+    assert part.evidence[0].similarity == pytest.approx(0.76, abs=1e-5)
+
+
+def test_regions_of_later_frames_are_counted_within_them() -> None:
+    none, gun = near(), near(firearm("ak", 0.95))
+    found = decide_image([none, none, none, none, gun], REGIONAL, TYPES, Actions(), rows=[3, 2])
+    assert (found.reason, found.frame, found.region) == ("match", 1, 1)
+    found = decide_image([none, none, none], REGIONAL, TYPES, Actions(), rows=[1, 2])
+    assert (found.reason, found.frame, found.region) == ("no-match", 0, 0)
+
+
+def test_rows_that_are_not_as_many_as_the_neighbours_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 neighbours for an image of 3 rows"):
+        decide_image([near(), near()], REGIONAL, TYPES, Actions(), rows=[3])
+
+
+@given(st.lists(any_rows, min_size=1, max_size=5), policies)
+def test_regions_never_make_an_image_better_and_without_a_margin_count_as_frames(rows, policy):
+    lists = [near(*its) for its in rows]
+    policy = replace(policy, region_margin=0.0)
+    whole = decide_image(lists[:1], policy, TYPES, Actions())
+    parts = decide_image(lists, policy, TYPES, Actions(), rows=[len(lists)])
+    assert SEVERITY[parts.reason] >= SEVERITY[whole.reason]
+    frames = decide_image(lists, policy, TYPES, Actions())
+    assert parts == replace(frames, frame=0, region=frames.frame)
+
+
+def test_what_is_said_of_a_picture_is_said_of_the_whole() -> None:
+    rows = [near(), near(firearm("glock", 0.9))]
+    found = decide_image(rows, REGIONAL, TYPES, Actions(), Override("v1", "ak"), rows=[2])
+    assert (found.reason, found.frame, found.region) == ("override", 0, 0)
+
+
+def test_the_soft_rule_scores_by_support() -> None:
+    policy = Policy(0.1, score_slope=10.0, score_offset=0.5, temperature=1e-6, near_miss=0.05)
+    found = decide_frame(near(firearm("ak", 0.8), toy(0.6)), policy, TYPES, Actions())
+    assert found.reason == "match"
+    assert found.types[0].score == pytest.approx(1 / (1 + math.exp(-(10 * 0.1 + 0.5))), abs=1e-3)

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -330,3 +331,45 @@ def test_the_schemas_refuse_what_lacks_a_field_of_the_design():
         assert not schema("decision-1").is_valid({**body, "images": [image]})
     assert schema("decision-1").is_valid({**body, "added": "within the major version"})
     assert not schema("flagged-1").is_valid({**body, "schema": "flagged/1"})
+
+
+sides = st.integers(1, 5000)
+shares = st.floats(0, 1)
+
+
+@given(sides, sides, shares, shares, shares, shares)
+def test_a_region_is_a_box_of_whole_pixels_inside_the_image(width, height, x, y, w, h) -> None:
+    box = (x, y, min(w, 1 - x), min(h, 1 - y))
+    image = replace(passed(), width=width, height=height, box=box)
+    region = image.region
+    assert all(isinstance(value, int) for value in region.values())
+    for begin, size, side, at, share in (
+        (region["x"], region["width"], width, box[0], box[2]),
+        (region["y"], region["height"], height, box[1], box[3]),
+    ):
+        assert size >= 1
+        assert 0 <= begin < begin + size <= side
+        # It holds the part and goes less than a pixel beyond it.
+        if share * side > 1e-6:
+            assert begin <= at * side + 1e-6
+            assert begin + size >= (at + share) * side - 1e-6
+            assert at * side - begin < 1 + 1e-6
+            assert begin + size - (at + share) * side < 1 + 1e-6
+
+
+def test_a_region_whose_shares_are_rounded_touches_no_pixel_more() -> None:
+    for cells in range(1, 20):
+        for cell in range(cells):
+            image = replace(passed(), width=cells * 7, box=(cell / cells, 0, 1 / cells, 1))
+            assert (image.region["x"], image.region["width"]) == (cell * 7, 7)
+
+
+def test_the_region_that_decided_is_published_and_the_whole_where_it_was_that() -> None:
+    part = replace(matched(), box=(0.25, 0.5, 0.5, 0.25))
+    body = to_json(decided(part, passed(), broken()))
+    assert not list(schema("decision-1").iter_errors(body))
+    assert [image["region"] for image in body["images"]] == [
+        {"x": 160, "y": 240, "width": 320, "height": 120},
+        {"x": 0, "y": 0, "width": 2, "height": 1},
+        None,
+    ]

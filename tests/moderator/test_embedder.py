@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,3 +133,45 @@ def test_closing_cancels_what_has_not_begun_and_nothing_is_taken_after(arena) ->
     assert first.result(60).shape == (1, 2)
     with pytest.raises(Unavailable, match="closed"):
         embedder.submit(frames_in(arena, 1))
+
+
+class Described(Numbered):
+    """A network with regions: a frame's embedding, then that of each region with its number."""
+
+    spec = SimpleNamespace(input=SimpleNamespace(sizes=SHAPES))
+
+    def boxes(self, height: int, width: int) -> np.ndarray:
+        return np.zeros((width // 4, 4))
+
+    def describe_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        count = 1 + len(self.boxes(*pixels.shape[1:3]))
+        rows = np.repeat(self.embed(pixels)[:, None], count, axis=1)
+        return np.concatenate([rows, np.indices(rows.shape[:2])[1][..., None]], axis=2)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 64])
+def test_regions_follow_their_frame_whatever_the_chunks_and_shapes(arena, chunk) -> None:
+    network = Described()
+    embedder = InProcessEmbedder(network, arena, threads=2, chunk=chunk, regions=True)
+    assert {shape: len(boxes) for shape, boxes in embedder.boxes.items()} == {
+        (8, 8): 2, (4, 16): 4, (16, 4): 1,
+    }  # fmt: skip
+    frames = frames_in(arena, 40)
+    np.random.default_rng(chunk).shuffle(frames)
+    rows = embedder.submit(frames).result(60)
+    embedder.close()
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [
+        [frame.slot, frame.index, region]
+        for frame in frames
+        for region in range(1 + frame.width // 4)
+    ]
+    # One forward pass gives a frame and its regions.
+    assert sum(batch[0] for batch in network.batches) == len(frames)
+
+
+def test_regions_that_are_not_asked_for_are_not_given(arena) -> None:
+    embedder = InProcessEmbedder(Described(), arena, threads=1, chunk=4)
+    assert embedder.boxes == {}
+    assert embedder.submit(frames_in(arena, 3)).result(60).shape == (3, 2)
+    embedder.close()

@@ -19,11 +19,13 @@ import pytest
 
 from models.errors import BadRelease
 from models.release import Release, write_release
+from models.spec import InputSpec
 from moderator import embedder_process
 from moderator.embedder import Frame, InProcessEmbedder
 from moderator.embedder_process import MAX_RESTARTS, ProcessEmbedder, Serving
 from moderator.errors import Unavailable
 from moderator.slots import SlotArena
+from tests.models.samples import SPEC, network, written
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +46,12 @@ def arena() -> Iterator[SlotArena]:
         view[...] = noise.integers(0, 256, view.shape, np.uint8)
     yield arena
     arena.close()
+
+
+@pytest.fixture
+def regional_release(tmp_path) -> Release:
+    regional = replace(SPEC, input=InputSpec(((SIDE, SIDE),)), regions=((2, 1),))
+    return written(tmp_path / "regional", network=network(regional))
 
 
 @contextmanager
@@ -79,6 +87,25 @@ def expected(release: Release, arena: SlotArena) -> np.ndarray:
 
 def copied(release: Release, folder: Path) -> Path:
     return Path(shutil.copytree(release.path, folder / "copy"))
+
+
+# --- regions
+
+
+def test_it_gives_the_regions_that_the_network_gives_here(regional_release, arena) -> None:
+    serving = replace(serving_of(regional_release), regions=True)
+    loaded = regional_release.load_network()
+    here = InProcessEmbedder(loaded, arena, threads=1, chunk=4, regions=True)
+    there = ProcessEmbedder(serving, arena)
+    try:
+        assert here.boxes.keys() == there.boxes.keys() == {(SIDE, SIDE)}
+        assert np.array_equal(here.boxes[SIDE, SIDE], there.boxes[SIDE, SIDE])
+        rows = there.submit(FRAMES).result(60)
+        assert rows.shape[0] == len(FRAMES) * (1 + len(here.boxes[SIDE, SIDE])) > len(FRAMES)
+        assert np.allclose(rows, here.submit(FRAMES).result(60), atol=1e-5)
+    finally:
+        here.close()
+        there.close()
 
 
 # --- deaths

@@ -6,7 +6,7 @@ from PIL import Image
 
 from models.spec import InputSpec
 from moderator.decoding.decode import decode
-from training.embedding import embed, read
+from training.embedding import describe, embed, read
 
 SPEC = InputSpec(((32, 32), (32, 64)))
 
@@ -23,6 +23,16 @@ class MeanColour:
         self.batches.append(pixels.shape)
         rows = pixels.reshape(len(pixels), -1, 3).mean(axis=1)
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Halves(MeanColour):
+    """Describes wide pictures by two halves as well, others by themselves alone."""
+
+    def describe_pixels(self, pixels):
+        parts = [pixels]
+        if pixels.shape[2] == 64:
+            parts += [pixels[:, :, :32], pixels[:, :, 32:]]
+        return np.stack([self.embed(part) for part in parts], axis=1)
 
 
 def photographs(folder, count):
@@ -109,3 +119,24 @@ def test_photographs_are_read_as_where_releases_are_served(tmp_path, name, data)
     path.write_bytes(data)
     served = decode(data, SPEC, max_pixels=10**8, max_frames=1).frames[0]
     np.testing.assert_array_equal(read(path, SPEC), served)
+
+
+def test_a_photograph_is_described_as_it_is_embedded_with_its_regions(tmp_path):
+    paths = photographs(tmp_path, 11)
+    paths[4].write_bytes(b"no picture")
+    wide = Image.new("RGB", (80, 40), (250, 10, 10))
+    wide.paste((10, 10, 250), (40, 0, 80, 40))
+    wide.save(paths[3])
+    done = []
+    found = describe(Halves(), paths, SPEC, batch=2, advance=done.append)
+    rows = embed(MeanColour(), paths, SPEC).rows
+    assert sum(done) == 11
+    assert [*found.unreadable] == [4]
+    assert [len(its) for its in found.rows] == [3 if n % 3 == 0 else 0 if n == 4 else 1
+                                                for n in range(11)]  # fmt: skip
+    for number, its in enumerate(found.rows):
+        if number != 4:
+            np.testing.assert_allclose(its[0], rows[number], atol=1e-6)
+    left, right = found.rows[3][1:]
+    assert left[0] > 0.9
+    assert right[0] < 0.1

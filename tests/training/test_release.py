@@ -1,6 +1,7 @@
 """Releases of drawings and photographs made whole, by the command that people use."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from models.release import load_release
 from moderator.demo.drawings import draw
 from training.__main__ import main
+from training.summary import summary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 NETWORK = ("--backbone", "squeezenet1_1", "--size", "64")
@@ -106,6 +108,75 @@ def test_what_cannot_be_read_is_listed_and_left_out(tmp_path, capsys, drawn):
     assert len(load_release(tmp_path / "made").report["unreadable"]) == 1
 
 
+def test_the_soft_rule_with_regions_keeps_its_rates_and_is_reported(tmp_path, capsys, drawn):
+    release = made(
+        capsys, drawn, tmp_path / "made", "--temperature", "0.1", "--region", "2:1", "--share",
+        "0.5", "--false-flag-rate", "0.3", "--near-miss-rate", "0.5", "--type-thresholds",
+        "--region-share", "0.5", "--prior", "0.2", "--selection", "facility", "--per-type", "2",
+    )  # fmt: skip
+    policy = release.policy
+    assert (policy.temperature, release.spec.regions) == (0.1, ((2, 1),))
+    assert policy.region_margin is not None
+    assert policy.region_margin >= 0
+    assert policy.least_similarity > -1
+    assert policy.thresholds
+    assert set(policy.thresholds) <= set(release.types.names)
+    report = release.report
+    figures = report["figures"]["threshold"]
+    assert figures["flags"]["at_threshold"]["false_flags"] <= 0.3
+    assert figures["flags"]["at_threshold"]["false_flags_with_near_misses"] <= 0.5
+    assert set(figures["type_thresholds"]) == set(policy.thresholds)
+    assert sum(each["firearms"] for each in figures["sources"].values()) == 12
+    assert figures["types_as_served"]["queries"] == 12
+    calibration = report["calibration"]
+    assert calibration["prior"] == 0.2
+    assert 0 <= calibration["threshold_halves"]["equal-count"]["error"] <= 1
+    assert report["network"] == release.spec.to_json()
+
+
+def test_a_score_is_measured_on_the_test_that_it_was_not_fitted_to(tmp_path, capsys, drawn):
+    options = ("--groups", drawn.groups, "--threshold-source", "south", "--test-source", "west")
+    release = made(capsys, drawn, tmp_path / "made", *options)
+    report = release.report
+    said = [line for line in summary(release) if line.startswith("score: ")]
+    assert len(said) == 2
+    tested = report["calibration"]["test"]
+    assert (tested["firearms"], tested["harmless"]) == (6, 8)
+    for binning in ("equal-width", "equal-count"):
+        curve = tested[binning]
+        gaps = [abs(s - t) for s, t in zip(curve["said"], curve["true"], strict=True)]
+        error = sum(gap * share for gap, share in zip(gaps, curve["share"], strict=True))
+        assert curve["error"] == pytest.approx(error)
+
+
+def test_a_release_is_made_of_a_trained_network(tmp_path, capsys, drawn):
+    trained = made(capsys, drawn, tmp_path / "trained", "--dimension", "8", "--region", "2:1")
+    run_folder = tmp_path / "run" / "best"
+    run_folder.mkdir(parents=True)
+    for name in ("network.json", "weights.safetensors"):
+        shutil.copy(trained.path / name, run_folder / name)
+    folders = ("--images", drawn.images, "--lookalikes", drawn.lookalikes)
+    arguments = ("release", *folders, "--run", tmp_path / "run")
+    code, _, err = run(capsys, *arguments, "--out", tmp_path / "same")
+    assert code == 0, err
+    same = load_release(tmp_path / "same")
+    assert same.network_digest == trained.network_digest
+    assert same.policy.region_margin is not None
+    np.testing.assert_allclose(same.prototypes.embeddings, trained.prototypes.embeddings, atol=1e-3)
+    assert any("was trained" in note for note in same.report["notes"])
+    assert not {"backbone", "sizes"} & set(same.report["recipe"])
+    assert same.report["weights"] == {"name": "run"}
+    code, _, err = run(
+        capsys, *arguments, "--out", tmp_path / "wider", "--size", "96x64", "--region", "none"
+    )
+    assert code == 0, err
+    wider = load_release(tmp_path / "wider")
+    assert wider.spec.input.sizes == ((96, 64),)
+    assert wider.spec.regions == ()
+    assert wider.spec.dimension == 8
+    assert wider.policy.region_margin is None
+
+
 def test_a_release_gives_way_only_when_asked_and_nothing_else_does(tmp_path, capsys, drawn):
     out = tmp_path / "made"
     first = made(capsys, drawn, out)
@@ -139,6 +210,16 @@ def test_a_release_gives_way_only_when_asked_and_nothing_else_does(tmp_path, cap
         (("--images", "{images}", "--false-flag-rate", "1.5"), "--false-flag-rate 1.5"),
         (("--images", "{images}", "--near-miss-rate", "0.001"), "--near-miss-rate"),
         (("--images", "{images}", "--test-source", "north"), "--groups"),
+        (("--images", "{images}", "--run", "nowhere"), "nowhere holds no trained network"),
+        (("--images", "{images}", "--run", "x", "--pooling", "gem"), "leave out --pooling"),
+        (("--images", "{images}", "--run", "x", "--backbone", "vgg16"), "leave out --backbone"),
+        (("--images", "{images}", "--temperature", "hot"), "--temperature hot"),
+        (("--images", "{images}", "--temperature", "2"), "temperature 2.0"),
+        (("--images", "{images}", "--neighbours", "0"), "neighbours 0"),
+        (("--images", "{images}", "--prior", "1"), "--prior 1.0"),
+        (("--images", "{images}", "--region", "wide"), "--region wide"),
+        (("--images", "{images}", "--region", "1:2"), "no stride above its side"),
+        (("--images", "{images}", "--selection", "best"), "'best' is not one of"),
         (("--images", "{images}", "--groups", "absent.csv"), "absent.csv cannot be read"),
         (("--images", "{images}", "--test-sources", "absent.txt"), "absent.txt cannot be read"),
         (
@@ -183,7 +264,7 @@ def test_without_a_command_the_help_is_shown(capsys):
     code, _, err = run(capsys)
     assert code == 2
     assert "Commands:" in err
-    assert "release  Make a release" in err
+    assert re.search(r"^  release +Make a release", err, re.MULTILINE)
 
 
 def test_a_type_with_one_photograph_is_named(tmp_path, capsys, drawn):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.selection import clear, medoids, medoids_by_name
+from training.selection import SELECTIONS, chosen_by_name, clear, facility, k_centre, medoids
 
 
 def unit(rows):
@@ -45,9 +45,54 @@ def test_few_or_equal_rows_are_chosen_once():
 def test_each_name_has_its_own_choice():
     rows = blobs(np.eye(4), each=10)
     names = ["a"] * 20 + ["b"] * 20
-    chosen = medoids_by_name(rows, names, 2)
+    chosen = chosen_by_name(rows, names, 2)
     assert [place // 10 for place in chosen] == [0, 1, 2, 3]
-    assert medoids_by_name(rows, names, None) == list(range(40))
+    assert chosen_by_name(rows, names, None) == list(range(40))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_facility_is_the_greedy_choice_that_a_search_makes(seed):
+    rows = unit(np.random.default_rng(seed).standard_normal((23, 5)))
+
+    def coverage(chosen):
+        return sum(max(float(row @ rows[n]) for n in chosen) for row in rows)
+
+    chosen = []
+    for _ in range(6):
+        left = [n for n in range(23) if n not in chosen]
+        chosen.append(max(left, key=lambda n: coverage([*chosen, n])))
+    assert facility(rows, 6) == sorted(chosen)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_k_centre_takes_the_farthest_each_time(seed):
+    rows = unit(np.random.default_rng(seed).standard_normal((19, 4)))
+    chosen = [max(range(19), key=lambda n: float(rows[n] @ rows.mean(axis=0)))]
+    for _ in range(5):
+        left = [n for n in range(19) if n not in chosen]
+        chosen.append(min(left, key=lambda n: max(float(rows[n] @ rows[m]) for m in chosen)))
+    assert k_centre(rows, 6) == sorted(chosen)
+
+
+@pytest.mark.parametrize("method", SELECTIONS)
+def test_every_method_chooses_k_different_rows_or_all(method):
+    rows = blobs(np.eye(4), each=10, spread=0.3)
+    choose = SELECTIONS[method]
+    for k in (1, 3, 39):
+        chosen = choose(rows, k, 0)
+        assert chosen == sorted(set(chosen))
+        assert len(chosen) == k
+    assert choose(rows, 40, 0) == choose(rows, 99, 0) == list(range(40))
+    assert choose(rows[:0], 1, 0) == []
+    with pytest.raises(ValueError, match="too few"):
+        choose(rows, 0, 0)
+
+
+@pytest.mark.parametrize("method", SELECTIONS)
+def test_every_method_covers_the_clusters(method):
+    rows = blobs(np.eye(5), each=12)
+    chosen = chosen_by_name(rows, ["a"] * 60, 5, method=method)
+    assert sorted(place // 12 for place in chosen) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -63,6 +63,27 @@ def test_nothing_gives_no_threshold():
         at_recall(np.zeros(0), 0.1)
 
 
+def test_supports_may_be_above_one_and_below_minus_one():
+    assert at_false_flag_rate(np.array([1.5, 1.4]), 0.1) == 1
+    assert at_false_flag_rate(np.array([1.5, 1.4]), 0.1, highest=2) == pytest.approx(1.5001)
+    assert at_recall(np.array([-1.5]), 1.0) == -1
+    assert at_recall(np.array([-1.5]), 1.0, lowest=-2) == pytest.approx(-1.5001)
+
+
+@pytest.mark.parametrize("prior", [0.01, 0.3])
+def test_the_prior_is_the_mean_score_of_what_is_judged(prior):
+    random = np.random.default_rng(1)
+    firearms, harmless = random.normal(0.7, 0.1, 400), random.normal(0.5, 0.1, 700)
+    fit = calibrate(firearms, harmless, 0.6, prior=prior)
+
+    def chance(values):
+        return (1 / (1 + np.exp(-(fit.slope * (values - 0.6) + fit.offset)))).mean()
+
+    # A property of the best logistic with an offset: it says as much as there is.
+    mean = prior * chance(firearms) + (1 - prior) * chance(harmless)
+    assert mean == pytest.approx(prior, abs=1e-3)
+
+
 def loss(slope, offset, firearms, harmless, threshold):
     def chance(values):
         return 1 / (1 + np.exp(-(slope * (values - threshold) + offset)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from training.calibration.options import policy_options, temperature
 from training.commands.output import PLACE, build_release, release_options
 
 
@@ -25,9 +26,14 @@ from training.commands.output import PLACE, build_release, release_options
 )
 @click.option("--types", type=PLACE, help="JSON table of families and display names of types.")
 @click.option(
+    "--run",
+    type=PLACE,
+    help="Directory of a trained run, or of a release, whose network is taken as it is; instead "
+    "of --backbone, --weights and the like.",
+)
+@click.option(
     "--backbone",
-    default="mobilenet_v2",
-    show_default=True,
+    show_default="mobilenet_v2",
     help="torchvision's name of a network, or timm/<name>.",
 )
 @click.option(
@@ -38,11 +44,10 @@ from training.commands.output import PLACE, build_release, release_options
 @click.option(
     "--pooling",
     type=click.Choice(["mac", "spoc", "gem"]),
-    default="gem",
-    show_default=True,
+    show_default="gem",
     help="How the feature map becomes a vector.",
 )
-@click.option("--gem-power", type=float, default=3.0, show_default=True, help="GeM's exponent.")
+@click.option("--gem-power", type=float, show_default="3.0", help="GeM's exponent.")
 @click.option(
     "--dimension",
     type=int,
@@ -52,10 +57,18 @@ from training.commands.output import PLACE, build_release, release_options
     "--size",
     "sizes",
     multiple=True,
-    default=("224",),
-    show_default=True,
+    show_default="224, or the run's",
     metavar="N|HxW",
     help="Input size in pixels; repeatable, the shape nearest to a photograph's is taken.",
+)
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="SIDE:STRIDE|none",
+    show_default="none, or the run's",
+    help="Square windows of the feature map, in its cells, that are judged apart; repeatable, "
+    "largest first.",
 )
 @click.option("--mean", type=(float, float, float), help="Of the input; default: ImageNet's.")
 @click.option("--std", type=(float, float, float), help="Of the input; default: ImageNet's.")
@@ -69,6 +82,13 @@ from training.commands.output import PLACE, build_release, release_options
     show_default=True,
     metavar="N|all",
     help="Prototypes of each kind of look-alike.",
+)
+@click.option(
+    "--selection",
+    type=click.Choice(["medoids", "facility", "k-centre"]),
+    default="medoids",
+    show_default=True,
+    help="How prototypes are chosen; `prototypes` measures which is best.",
 )
 @click.option(
     "--clear-margin",
@@ -98,27 +118,6 @@ from training.commands.output import PLACE, build_release, release_options
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
-    "--false-flag-rate",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Share of harmless photographs that may be flagged.",
-)
-@click.option(
-    "--near-miss-rate",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Share of harmless photographs that may be flagged or near misses.",
-)
-@click.option(
-    "--fallback-recall",
-    type=float,
-    default=0.95,
-    show_default=True,
-    help="Share of firearms to flag where there are no look-alikes.",
-)
-@click.option(
     "--lookalike-margin",
     type=float,
     default=0.0,
@@ -128,6 +127,15 @@ from training.commands.output import PLACE, build_release, release_options
 @click.option(
     "--neighbours", type=int, default=30, show_default=True, help="Neighbours asked of the index."
 )
+@click.option(
+    "--temperature",
+    default="none",
+    show_default=True,
+    metavar="T|none",
+    help="Of the soft rule, by which all neighbours are weighed, such as 0.05; none: the nearest "
+    "firearm alone counts.",
+)
+@policy_options
 @release_options
 def command(out: Path, *, replace: bool, **options: Any) -> None:
     """Make a release of folders of photographs.
@@ -136,18 +144,24 @@ def command(out: Path, *, replace: bool, **options: Any) -> None:
     Example:
       python -m training release --images firearms --lookalikes harmless \\
           --backbone resnet50 --weights imagenet --per-type 50 --out my-release
+      python -m training release --images firearms --lookalikes harmless --groups sources.csv \\
+          --run runs/tuned --region 4:2 --temperature 0.05 --type-thresholds --out my-release
     """
     from training.recipe import Recipe
 
-    build_release(Recipe(**_options(options)), out, replace=replace)
+    build_release(Recipe(**recipe_options(options)), out, replace=replace)
 
 
-def _options(options: dict[str, Any]) -> dict[str, Any]:
+def recipe_options(options: dict[str, Any]) -> dict[str, Any]:
     """Turn what was typed into the fields of a recipe; what was not typed is left to it."""
     file = options.pop("test_file")
     if file is not None:
         options["test_sources"] = (*options["test_sources"], *_lines(file))
-    options["sizes"] = tuple(map(_size, options["sizes"]))
+    if options["run"] is not None:
+        _check_run(options)
+    options["temperature"] = temperature(options["temperature"])
+    options["sizes"] = tuple(map(_size, options["sizes"])) or None
+    options["regions"] = _regions(options["regions"])
     for name in ("per_type", "per_kind"):
         options[name] = _count(name, options[name])
     return {name: value for name, value in options.items() if value is not None}
@@ -160,6 +174,29 @@ def _size(text: str) -> tuple[int, int]:
     except ValueError:
         raise click.UsageError(
             f"--size {text} is not a number of pixels, or HEIGHTxWIDTH such as 160x320"
+        ) from None
+
+
+def _check_run(options: dict[str, Any]) -> None:
+    """Refuse what a run's network brings with it, even where it is the usual value."""
+    from training.recipe import OF_NETWORK
+
+    for name in OF_NETWORK:
+        if options[name] is not None:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--run brings its own network; leave out --{option}")
+
+
+def _regions(texts: tuple[str, ...]) -> tuple[tuple[int, int], ...] | None:
+    """Return what is typed; None where nothing is, which is not the same as none."""
+    if not texts or texts == ("none",):
+        return () if texts else None
+    try:
+        pairs = [text.split(":") for text in texts]
+        return tuple((int(side), int(stride)) for side, stride in pairs)
+    except ValueError:
+        raise click.UsageError(
+            f"--region {' '.join(texts)} is neither none nor SIDE:STRIDE in cells, such as 4:2"
         ) from None
 
 

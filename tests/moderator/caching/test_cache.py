@@ -3,6 +3,7 @@
 import logging
 import threading
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,22 @@ class TestMemoryCache:
         kept = cache.get_many(["sha256:a"])["sha256:a"].embeddings
         assert kept.base is None
         assert np.array_equal(kept, _cached(1).embeddings)
+
+    def test_embeddings_take_no_more_than_the_bytes_allowed(self):
+        size = _cached(0).embeddings.nbytes
+        cache = MemoryCache(100, 5 * size)
+        for seed in range(20):
+            cache.put_many({f"sha256:{seed}": _cached(seed, 1 + seed % 2)})
+            cache.put_many({f"sha256:{seed}": _cached(seed, 1 + seed % 2)})
+            kept = cache.get_many([f"sha256:{number}" for number in range(20)])
+            total = sum(entry.embeddings.nbytes for entry in kept.values())
+            assert f"sha256:{seed}" in kept
+            assert total <= 5 * size
+            # As many are kept as there is room for.
+            assert total >= 4 * size or len(kept) == seed + 1
+        cache.close()
+        cache.put_many({"sha256:a": _cached(1, 5)})
+        assert len(cache) == 1
 
     def test_several_threads_may_use_it(self):
         cache, entries, failures = MemoryCache(5), _entries(20), []
@@ -190,6 +207,21 @@ class TestRedisCache:
         assert other.get_many(list(entries)) == {}
         assert _count("moderator_cache_rejected_total") == rejected + 3
         other.close()
+
+    def test_members_that_judge_regions_and_those_that_do_not_leave_each_other_alone(
+        self, cache, redis_service, network
+    ):
+        shape = Shape(32, 3, {(64, 64): 3})
+        regional = RedisCache(_settings(redis_service), network, shape)
+        entry = replace(_cached(7, 3), sizes=((64, 64),))
+        _written(cache, _entries(1))
+        (name,) = _entries(1)
+        _written(regional, {name: entry})
+        assert _same(cache.get_many([name]), _entries(1))
+        found = regional.get_many([name])
+        assert _same(found, {name: entry})
+        assert found[name].sizes == ((64, 64),)
+        regional.close()
 
     def test_a_value_that_is_garbage_is_a_miss_and_is_written_anew(
         self, cache, redis_service, network

@@ -107,3 +107,64 @@ def test_no_bytes_whatever_raise_and_what_is_taken_is_of_norm_one(value):
     assert decode(value, SHAPE) is None
     found = decode(HEADER.pack(MAGIC, 1, 1, 3, 24, 9, 9) + value[:48].ljust(48, b"\0"), SHAPE)
     assert found is None or abs(np.linalg.norm(found.embeddings.astype(np.float64)) - 1) < 0.011
+
+
+SQUARE, WIDE = (64, 64), (48, 80)
+REGIONAL = Shape(24, 3, {SQUARE: 5, WIDE: 4})
+
+
+def _regional(*sizes: tuple[int, int]) -> Cached:
+    rows = _cached(sum(REGIONAL.rows[size] for size in sizes)).embeddings
+    return Cached(rows, 640, 480, sizes)
+
+
+@pytest.mark.parametrize("sizes", [(SQUARE,), (WIDE, SQUARE), (SQUARE, SQUARE, WIDE)])
+def test_regions_come_back_with_the_sizes_of_their_frames(sizes):
+    cached = _regional(*sizes)
+    back = decode(encode(cached, REGIONAL), REGIONAL)
+    assert back is not None
+    assert (back.width, back.height, back.sizes) == (640, 480, sizes)
+    np.testing.assert_array_equal(back.embeddings, cached.embeddings)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SHAPE,
+        Shape(24, 3, {SQUARE: 6, WIDE: 4}),
+        Shape(24, 3, {SQUARE: 4, WIDE: 5}),
+        Shape(24, 3, {WIDE: 4}),
+        Shape(24, 1, {SQUARE: 5, WIDE: 4}),
+        Shape(12, 3, {SQUARE: 10, WIDE: 8}),
+    ],
+    ids=str,
+)
+def test_an_entry_of_another_number_of_rows_is_not_taken(other):
+    value = encode(_regional(SQUARE, SQUARE), REGIONAL)
+    assert decode(value, REGIONAL) is not None
+    assert decode(value, other) is None
+
+
+def test_an_entry_without_regions_is_not_taken_where_regions_are_judged():
+    assert decode(encode(_cached(2), SHAPE), REGIONAL) is None
+
+
+def test_a_regional_entry_of_another_length_is_not_taken():
+    value = encode(_regional(SQUARE), REGIONAL)
+    longer = value + bytes(2)
+    taken = [n for n in range(len(longer) + 1) if decode(longer[:n], REGIONAL) is not None]
+    assert taken == [len(value)]
+
+
+def test_a_region_in_which_nothing_is_seen_is_taken_and_a_frame_is_not():
+    cached = _regional(SQUARE, WIDE)
+    cached.embeddings[2] = 0
+    assert decode(encode(cached, REGIONAL), REGIONAL) is not None
+    cached.embeddings[5] = 0
+    assert decode(encode(cached, REGIONAL), REGIONAL) is None
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_whatever_raise_where_regions_are_judged(value):
+    assert decode(value, REGIONAL) is None
+    decode(HEADER.pack(MAGIC, 2, 1, 3, 24, 9, 9) + value, REGIONAL)

@@ -1,0 +1,104 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.scoring import support, supports, type_supports
+
+neighbours = st.lists(
+    st.tuples(st.floats(-1, 1, width=32), st.booleans(), st.sampled_from("abc")),
+    min_size=1,
+    max_size=9,
+)
+temperatures = st.floats(0.01, 1)
+
+
+def columns(rows) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    similarities, firearm, types = zip(*rows, strict=True)
+    return np.array(similarities, np.float32), np.array(firearm, np.bool_), list(types)
+
+
+def soft(values, temperature: float) -> float:
+    """Return t log of the sum of exp(s / t), term by term; -inf of none."""
+    total = sum(math.exp(value / temperature) for value in values)
+    return temperature * math.log(total) if total else -math.inf
+
+
+def obvious(rows, temperature: float) -> float:
+    """Return the support as its definition has it."""
+    least = min(s for s, _, _ in rows)
+    guns = soft([s for s, firearm, _ in rows if firearm] + [least], temperature)
+    return guns - soft([s for s, firearm, _ in rows if not firearm] + [least], temperature)
+
+
+@given(neighbours, temperatures)
+def test_support_is_that_of_the_slow_way(rows, temperature) -> None:
+    similarities, firearm, _ = columns(rows)
+    assert support(similarities, firearm, temperature) == pytest.approx(
+        obvious(rows, temperature), abs=1e-6
+    )
+
+
+@given(st.lists(neighbours, min_size=1, max_size=4), temperatures)
+def test_many_are_each_as_one(lists, temperature) -> None:
+    size = min(map(len, lists))
+    parts = [columns(rows[:size]) for rows in lists]
+    found = supports(np.stack([p[0] for p in parts]), np.stack([p[1] for p in parts]), temperature)
+    assert found.dtype == np.float64
+    assert found.tolist() == [support(p[0], p[1], temperature) for p in parts]
+
+
+@given(neighbours, temperatures)
+def test_the_support_of_types_is_that_of_the_slow_way(rows, temperature) -> None:
+    found = type_supports(*columns(rows), temperature)
+    by_type = {
+        name: soft([s for s, firearm, its in rows if firearm and its == name], temperature)
+        for name in dict.fromkeys(its for _, firearm, its in rows if firearm)
+    }
+    most = max(by_type.values(), default=0.0)
+    whole = obvious(rows, temperature)
+    expected = {name: whole - (most - weight) for name, weight in by_type.items()}
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@given(neighbours, temperatures, st.randoms())
+def test_the_order_of_neighbours_does_not_matter_and_kinds_turned_turn_the_sign(
+    rows, temperature, random
+) -> None:
+    similarities, firearm, _ = columns(rows)
+    before = support(similarities, firearm, temperature)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    again = columns(shuffled)
+    assert support(again[0], again[1], temperature) == pytest.approx(before, abs=1e-9)
+    assert support(similarities, ~firearm, temperature) == pytest.approx(-before, abs=1e-9)
+
+
+def test_at_a_low_temperature_it_is_the_nearest_firearm_less_the_nearest_lookalike() -> None:
+    similarities = np.array([0.8, 0.75, 0.6, 0.2], np.float32)
+    firearm = np.array([False, True, True, False])
+    assert support(similarities, firearm, 1e-6) == pytest.approx(-0.05, abs=1e-5)
+    # A kind that is absent counts as the least similar neighbour.
+    assert support(similarities, np.ones(4, np.bool_), 1e-6) == pytest.approx(0.6, abs=1e-5)
+
+
+def test_several_near_firearms_weigh_more_than_one() -> None:
+    similarities = np.array([0.8, 0.8, 0.8, -0.9], np.float32)
+    one = support(similarities[[0, 3]], np.array([True, False]), 0.1)
+    three = support(similarities, np.array([True, True, True, False]), 0.1)
+    assert three - one == pytest.approx(0.1 * math.log(3), abs=1e-3)
+
+
+def test_extreme_figures_neither_overflow_nor_vanish() -> None:
+    similarities = np.array([1, -1], np.float32)
+    assert support(similarities, np.array([True, False]), 1e-6) == pytest.approx(2, abs=1e-4)
+    assert type_supports(similarities, np.array([False, False]), ["a", "b"], 0.1) == {}
+
+
+@pytest.mark.parametrize("shapes", [((2, 0), (2, 0)), ((2, 3), (3, 2)), ((1, 3), (1, 2))])
+def test_shapes_that_do_not_fit_are_refused(shapes) -> None:
+    with pytest.raises(ValueError, match="neighbour"):
+        supports(np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.bool_), 0.1)

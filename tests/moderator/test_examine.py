@@ -1,0 +1,197 @@
+"""Regions from picture to decision: a small firearm in a scene, by the real parts.
+
+The network is that of the starter release. Its input is twice as large each way here, and its
+regions are quarters, so that a drawing in a quarter of a scene is seen as the index knows it.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from models.policy import Policy
+from models.prototypes import Prototypes
+from models.release import Release, load_release, write_release
+from models.types import Types
+from moderator.assembly import Parts, build
+from moderator.decisions import Decided, outgoing, to_json
+from moderator.demo.drawings import draw, names
+from moderator.judge import run_decide
+from moderator.records import Post, PostImage, Record
+from moderator.settings import Settings, load_settings
+from tests.moderator.schemas import schema
+
+STARTER = Path(__file__).parents[2] / "models" / "starter"
+QUARTER = 300
+"""Pixels of a side of a drawing in a scene, which has twice as many."""
+
+POLICY = Policy(0.92, near_miss=0.01, score_slope=20.0, neighbours=8, region_margin=0.01)
+
+
+def picture(name: str, seed: int = 0, variant: str = "posted") -> Image.Image:
+    drawn = Image.fromarray(np.asarray(draw(name, seed, variant).convert("RGB")))
+    return drawn.resize((QUARTER, QUARTER), Image.Resampling.BICUBIC)
+
+
+def scene(place: int | None, seed: int = 0) -> bytes:
+    """Return a PNG of four drawings, the one at ``place`` an indexed revolver."""
+    harmless = names("harmless")
+    canvas = Image.new("RGB", (2 * QUARTER, 2 * QUARTER))
+    for number in range(4):
+        part = picture(harmless[(number + seed) % len(harmless)], seed + number)
+        if number == place:
+            part = picture("revolver", 0, "indexed")
+        canvas.paste(part, corner(number))
+    file = io.BytesIO()
+    canvas.save(file, "PNG")
+    return file.getvalue()
+
+
+def corner(place: int) -> tuple[int, int]:
+    return place % 2 * QUARTER, place // 2 * QUARTER
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Release:
+    return released(tmp_path_factory.mktemp("releases") / "regional", POLICY)
+
+
+def released(out: Path, policy: Policy) -> Release:
+    """Write a release of the starter's network whose regions are quarters."""
+    from models.network import RetrievalNetwork
+
+    starter = load_release(STARTER).load_network(fold=False)
+    side = starter.spec.input.sizes[0][0]
+    cells = starter.map_size(side, side)[0]
+    spec = replace(
+        starter.spec,
+        input=replace(starter.spec.input, sizes=((2 * side, 2 * side),)),
+        regions=((cells, cells),),
+    )
+    network = RetrievalNetwork(spec).eval()
+    network.load_state_dict(starter.state_dict())
+    firearms = names("firearm")
+    drawings = [picture(name, 0, "indexed").resize((side, side)) for name in firearms]
+    return write_release(
+        out,
+        network=network,
+        prototypes=Prototypes(
+            starter.embed(np.stack([np.asarray(drawing) for drawing in drawings])),
+            tuple(f"drawing/{name}" for name in firearms),
+            firearms,
+            ("firearm",) * len(firearms),
+        ),
+        types=Types({name: ("small", name) for name in firearms}),
+        policy=policy,
+        report={},
+        created="2026-01-02T03:04:05Z",
+        git_commit=None,
+        dataset_digest=None,
+    )
+
+
+def settings_of(release: Release, **given: str) -> Settings:
+    return load_settings(
+        {"release": str(release.path), "decode_processes": "1", **given}, environ={}
+    )
+
+
+@pytest.fixture(scope="module")
+def parts(release) -> Iterator[Parts]:
+    with build(settings_of(release), release) as parts:
+        yield parts
+
+
+def decided(parts: Parts, *pictures: bytes) -> list[Decided]:
+    """Take posts of one picture each through every step, together."""
+    posts = [
+        Post(
+            Record("posts", 0, number, 1_700_000_000_000, b"p", None),
+            f"p{number}",
+            images=(PostImage("0", data=data),),
+        )
+        for number, data in enumerate(pictures)
+    ]
+    batch = parts.examiner.open(posts)
+    parts.examiner.prepare(batch)
+    parts.examiner.embed(batch)
+    return parts.examiner.judge(batch)
+
+
+def region(decision: Decided) -> tuple[int, int, int, int]:
+    box = to_json(decision)["images"][0]["region"]
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+def test_a_small_firearm_is_found_where_it_lies(parts, release) -> None:
+    found = decided(parts, *(scene(place) for place in range(4)), scene(None))
+    assert [one.decision.reason for one in found] == ["match"] * 4 + ["no-match"]
+    for place, one in enumerate(found[:4]):
+        assert region(one) == (*corner(place), QUARTER, QUARTER)
+        assert one.images[0].decision.types[0].type == "revolver"
+    assert region(found[4]) == (0, 0, 2 * QUARTER, 2 * QUARTER)
+    assert all(not list(schema("decision-1").iter_errors(to_json(one))) for one in found)
+
+
+def test_the_flagged_record_carries_the_embedding_of_the_region(parts, release) -> None:
+    (one,) = decided(parts, scene(2, seed=1))
+    (record,) = [out for out in outgoing(one, room=10_000) if out.role == "flagged"]
+    (image,) = json.loads(record.value)["images"]
+    embedding = np.frombuffer(base64.b64decode(image["embedding"]), "<f2").astype(np.float32)
+    prototypes = release.prototypes
+    similarity = float(embedding @ prototypes.embeddings[prototypes.types.index("revolver")])
+    assert similarity == pytest.approx(image["prototypes"][0]["similarity"], abs=1e-4)
+    assert similarity > POLICY.threshold + POLICY.region_margin
+
+
+def test_a_picture_that_comes_again_is_decided_alike_from_the_cache(parts) -> None:
+    data = scene(1, seed=2)
+    first, second = (decided(parts, data)[0] for _ in range(2))
+    assert [one.images[0].cached for one in (first, second)] == [False, True]
+    assert region(first) == region(second) == (*corner(1), QUARTER, QUARTER)
+    assert first.images[0].decision == second.images[0].decision
+    assert np.array_equal(first.images[0].embedding, second.images[0].embedding)
+
+
+def test_what_the_cache_kept_for_a_member_without_regions_is_embedded_anew(parts) -> None:
+    from moderator.caching.cached import Cached
+    from moderator.records import digest
+
+    data = scene(3, seed=4)
+    row = np.zeros((1, parts.release.index.dimension), np.float16)
+    row[0, 0] = 1
+    parts.cache.put_many({digest(data): Cached(row, 2 * QUARTER, 2 * QUARTER)})
+    (one,) = decided(parts, data)
+    assert not one.images[0].cached
+    assert region(one) == (*corner(3), QUARTER, QUARTER)
+
+
+@pytest.mark.slow
+def test_regions_are_judged_only_where_the_policy_says_so(release, tmp_path) -> None:
+    plain = released(tmp_path / "plain", replace(POLICY, region_margin=None))
+    with build(settings_of(plain), plain) as parts:
+        assert parts.embedder.boxes == {}
+        (one,) = decided(parts, scene(0))
+    assert one.decision.reason == "no-match"
+    assert region(one) == (0, 0, 2 * QUARTER, 2 * QUARTER)
+
+
+@pytest.mark.slow
+def test_files_are_decided_with_their_regions_by_an_embedder_process(release, tmp_path) -> None:
+    (tmp_path / "scene.png").write_bytes(scene(3))
+    (tmp_path / "whole.png").write_bytes(scene(None))
+    out = Console(file=io.StringIO())
+    paths = [tmp_path / "scene.png", tmp_path / "whole.png"]
+    settings = settings_of(release, embedder="process")
+    run_decide(settings, paths, out=out, err=Console(file=io.StringIO()), verbose=True)
+    lines = out.file.getvalue().splitlines()
+    assert lines[0].split("\t")[1:3] == ["flag", "match"]
+    assert lines[1] == "    region 300x300 at 300,300 of 600x600"
+    assert sum("region" in line for line in lines) == 1

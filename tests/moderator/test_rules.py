@@ -1,0 +1,131 @@
+"""The rules against the design's words, put the slow way."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from models.index import Neighbours
+from models.policy import Policy
+from moderator.rules import find
+
+SOFT = Policy(
+    threshold=0.05, near_miss=0.1, lookalike_margin=0.02, neighbours=8, temperature=0.05,
+    least_similarity=0.4,
+)  # fmt: skip
+
+
+def near(*rows: tuple[str, str, float]) -> Neighbours:
+    """Return neighbours from (type, kind, similarity), best first."""
+    rows = sorted(rows, key=lambda row: -row[2])
+    return Neighbours(
+        ids=tuple(str(place) for place in range(len(rows))),
+        types=tuple(name for name, _, _ in rows),
+        kinds=tuple(kind for _, kind, _ in rows),
+        similarities=np.array([row[2] for row in rows], np.float32),
+    )
+
+
+def soft(values, t: float) -> float:
+    """Return t log of the sum of exp(s / t), with the largest taken out so that it is finite."""
+    most = max(values)
+    return most + t * math.log(sum(math.exp((value - most) / t) for value in values))
+
+
+def obvious(rows, policy: Policy, margin: float) -> tuple[str, dict[str, float]]:
+    """Return the reason of the soft rule, and by how much each type is above its threshold."""
+    guns = [(name, s) for name, kind, s in rows if kind == "firearm"]
+    others = [s for _, kind, s in rows if kind == "lookalike"]
+    if not guns or max(s for _, s in guns) < policy.least_similarity:
+        return "no-match", {}
+    t, least = policy.temperature, min([s for _, s in guns] + others)
+    whole = soft([s for _, s in guns] + [least], t) - soft([*others, least], t)
+    own = {name: soft([s for its, s in guns if its == name], t) for name, _ in guns}
+    above = {
+        name: whole - (max(own.values()) - its) - policy.threshold_of(name) - margin
+        for name, its in own.items()
+    }
+    reached = {name: by for name, by in above.items() if by >= -policy.near_miss}
+    if reached:
+        return ("match" if max(reached.values()) >= 0 else "near-miss"), reached
+    nearer = max(others, default=-math.inf) > max(s for _, s in guns) + policy.lookalike_margin
+    return ("lookalike" if nearer else "no-match"), {}
+
+
+any_rows = st.lists(
+    st.tuples(
+        st.sampled_from(["glock", "colt", "ak"]),
+        st.sampled_from(["firearm", "firearm", "lookalike", "override"]),
+        st.floats(-1, 1, width=32),
+    ),
+    max_size=8,
+)
+policies = st.builds(
+    Policy,
+    threshold=st.floats(-2, 2),
+    thresholds=st.dictionaries(st.sampled_from(["glock", "ak"]), st.floats(-1, 1)),
+    near_miss=st.floats(0, 2),
+    lookalike_margin=st.floats(-2, 2),
+    temperature=st.floats(0.01, 1),
+    least_similarity=st.floats(-1, 1),
+)
+
+
+@given(any_rows, policies, st.floats(0, 1))
+def test_the_soft_rule_is_that_of_the_slow_way(rows, policy, margin) -> None:
+    found = find(near(*rows), policy, margin)
+    reason, reached = obvious(rows, policy, margin)
+    # What lies at an edge but for rounding may fall to either side of it.
+    for by in (*reached.values(), *found.reached.values()):
+        assume(min(abs(by), abs(by + policy.near_miss)) > 1e-6)
+    assert found.reason == reason
+    assert found.reached == pytest.approx(reached, abs=1e-6)
+
+
+def firearm(name: str, similarity: float) -> tuple[str, str, float]:
+    return name, "firearm", similarity
+
+
+def toy(similarity: float) -> tuple[str, str, float]:
+    return "toy", "lookalike", similarity
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "types"),
+    [
+        ([], "no-match", []),
+        ([toy(0.9)], "no-match", []),
+        # Alone, a firearm is as far above the look-alikes as the least neighbour is below it.
+        ([firearm("glock", 0.8), firearm("colt", 0.6)], "match", ["glock", "colt"]),
+        ([firearm("glock", 0.8), toy(0.6)], "match", ["glock"]),
+        ([firearm("glock", 0.8), toy(0.79), toy(0.5)], "near-miss", ["glock"]),
+        # A look-alike that is nearer says why nothing is reached.
+        ([firearm("glock", 0.6), toy(0.9), toy(0.5)], "lookalike", []),
+        ([firearm("glock", 0.6), toy(0.75), toy(0.75), firearm("ak", 0.5)], "lookalike", []),
+        # Many look-alikes outweigh one firearm that is as near.
+        ([firearm("glock", 0.8), *[toy(0.8)] * 40, toy(0.1)], "no-match", []),
+        # What is of nothing known is neither, whatever its support.
+        ([firearm("glock", 0.39), toy(-0.9)], "no-match", []),
+        ([firearm("glock", 0.39), toy(0.9), toy(0.0)], "no-match", []),
+        ([firearm("glock", 0.41), toy(-0.9)], "match", ["glock"]),
+    ],
+)
+def test_the_soft_rule(rows, reason, types) -> None:
+    found = find(near(*rows), SOFT, 0.0)
+    assert (found.reason, list(found.reached)) == (reason, types)
+
+
+def test_a_margin_is_asked_above_every_threshold() -> None:
+    for policy in (SOFT, Policy(0.5, {"glock": 0.6}, near_miss=0.1)):
+        rows = near(firearm("glock", 0.8), toy(0.6))
+        free, held = find(rows, policy, 0.0), find(rows, policy, 0.05)
+        assert held.reached["glock"] == pytest.approx(free.reached["glock"] - 0.05, abs=1e-9)
+        assert find(rows, policy, 1.0).reason == "no-match"
+
+
+def test_the_least_similarity_holds_for_the_hard_rule_too() -> None:
+    policy = Policy(0.2, near_miss=0.1, least_similarity=0.5)
+    assert find(near(firearm("glock", 0.49)), policy, 0.0).reason == "no-match"
+    assert find(near(firearm("glock", 0.51)), policy, 0.0).reason == "match"

@@ -1,0 +1,86 @@
+"""The options by which commands say what a policy is to be like. Knows nothing of policies."""
+
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Any)
+
+OPTIONS = (
+    click.option(
+        "--false-flag-rate",
+        type=float,
+        default=0.01,
+        show_default=True,
+        help="Share of harmless photographs that may be flagged, counted with regions.",
+    ),
+    click.option(
+        "--near-miss-rate",
+        type=float,
+        default=0.05,
+        show_default=True,
+        help="Share of harmless photographs that may be flagged or near misses.",
+    ),
+    click.option(
+        "--fallback-recall",
+        type=float,
+        default=0.95,
+        show_default=True,
+        help="Share of firearms to flag where there are no look-alikes.",
+    ),
+    click.option(
+        "--least-quantile",
+        type=float,
+        default=0.005,
+        show_default=True,
+        help="Share of firearms that may be too unlike any prototype to be flagged, whatever "
+        "their support; 0: no such limit. Of --temperature only.",
+    ),
+    click.option("--type-thresholds", is_flag=True, help="Give types thresholds of their own."),
+    click.option(
+        "--type-shrinkage",
+        "shrinkage",
+        type=float,
+        default=4.0,
+        show_default=True,
+        help="False flags allowed to a type at which its threshold is half its own, half that of "
+        "all.",
+    ),
+    click.option(
+        "--region-share",
+        type=float,
+        default=0.2,
+        show_default=True,
+        help="Most of the allowed false flags that regions may add; 0: regions are not judged.",
+    ),
+    click.option(
+        "--prior",
+        type=float,
+        default=0.5,
+        show_default=True,
+        help="Share of firearms among what is judged: the score is the probability then.",
+    ),
+)
+
+
+def policy_options(command: Command) -> Command:
+    """Give a command the options that are fields of a policy's settings."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def temperature(text: str) -> float | None:
+    """Return what ``--temperature`` says; None for the rule of the nearest prototype.
+
+    Raises:
+        click.UsageError: It is neither none nor a number.
+    """
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--temperature {text} is neither none nor a number such as 0.05"
+        ) from None

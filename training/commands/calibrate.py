@@ -1,0 +1,79 @@
+"""The command that chooses a release's policy anew. Knows nothing of how policies are chosen."""
+# ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from training.calibration.options import policy_options, temperature
+from training.commands.output import PLACE, release_options
+
+
+@click.command("calibrate")
+@click.argument("release", type=PLACE)
+@click.option("--images", type=PLACE, required=True, help="Folder of <type>/<photographs>.")
+@click.option(
+    "--lookalikes",
+    type=PLACE,
+    help="Folder of <kind>/<photographs> without firearms; without it the threshold follows "
+    "--fallback-recall.",
+)
+@click.option(
+    "--groups", type=PLACE, help="CSV file of near copies and sources, as `release` takes it."
+)
+@click.option(
+    "--test-source",
+    "test_sources",
+    multiple=True,
+    help="Source that is used for the report only; repeatable.",
+)
+@click.option(
+    "--lookalike-margin",
+    type=float,
+    show_default="the release's",
+    help="A look-alike wins when it is nearer by more than this.",
+)
+@click.option(
+    "--neighbours",
+    type=int,
+    show_default="the release's",
+    help="Neighbours asked of the index.",
+)
+@click.option(
+    "--temperature",
+    show_default="the release's",
+    metavar="T|none",
+    help="Of the soft rule; none: the nearest firearm alone counts.",
+)
+@policy_options
+@release_options
+def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
+    """Choose the policy of RELEASE anew on other photographs; writes a new release.
+
+    Network and prototypes stay. Photographs that are prototypes are left out.
+
+    \b
+    Example:
+      python -m training calibrate my-release --images firearms --lookalikes harmless \\
+          --groups sources.csv --false-flag-rate 0.005 --out my-release-strict
+    """
+    from rich.console import Console
+
+    from models.release import load_release
+    from training.calibration.recalibrate import Photographs, recalibrate
+    from training.calibration.settings import PolicySettings
+    from training.summary import summary
+
+    places = ("images", "lookalikes", "groups", "test_sources")
+    given = Photographs(**{name: options.pop(name) for name in places})
+    text = options.pop("temperature")
+    known = load_release(release)
+    for name in ("lookalike_margin", "neighbours"):
+        if options[name] is None:
+            options[name] = getattr(known.policy, name)
+    soft = known.policy.temperature if text is None else temperature(text)
+    settings = PolicySettings(temperature=soft, **options)
+    console = Console(stderr=True)
+    for line in summary(recalibrate(known, given, settings, out, console, replace=replace)):
+        click.echo(line)
