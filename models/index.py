@@ -103,6 +103,7 @@ class PrototypeIndex:
         self._base = base
         self._delta = delta
         self._removed = removed
+        self._kinds: tuple[PrototypeIndex, PrototypeIndex] | None = None
 
     @classmethod
     def build(cls, prototypes: Prototypes) -> "PrototypeIndex":
@@ -155,6 +156,25 @@ class PrototypeIndex:
                 found[row] = neighbours
         return found
 
+    def query_kinds(self, embeddings: NDArray[np.float32], k: int) -> list[Neighbours]:
+        """Find the nearest firearms and the nearest of all else, k of each.
+
+        What weighs the one against the other needs both, however much nearer one of them is.
+
+        Args:
+            embeddings: As ``query`` takes them.
+            k: How many of each to find; where there are fewer, fewer.
+
+        Returns:
+            Neighbours of each row, up to 2k, best first.
+
+        Raises:
+            WrongDimension: The embeddings are of another dimension.
+            ValueError: k is below 1, or the embeddings are not a matrix.
+        """
+        firearms, others = (part.query(embeddings, k) for part in self._by_kind())
+        return [_merged(*pair) for pair in zip(firearms, others, strict=True)]
+
     def with_changes(self, added: Prototypes, removed: Collection[str]) -> "PrototypeIndex":
         """Return an index with prototypes removed, then others added; this one stays as it is.
 
@@ -174,7 +194,15 @@ class PrototypeIndex:
         hidden = self._removed | (gone & self._base.places.keys())
         joined = self._delta.prototypes.without(gone).joined(added) if self._delta else added
         delta = _built(joined, exact=True) if len(joined) else None
-        return PrototypeIndex(self._base, delta, frozenset(hidden))
+        changed = PrototypeIndex(self._base, delta, frozenset(hidden))
+        if self._kinds is not None:
+            first, second = _parts(added)
+            firearms, others = self._kinds
+            changed._kinds = (  # noqa: SLF001 - another one of this class
+                firearms.with_changes(first, gone),
+                others.with_changes(second, gone),
+            )
+        return changed
 
     def save(self, path: Path) -> None:
         """Write hnswlib's file, which ``load`` reads along with the same prototypes.
@@ -206,6 +234,15 @@ class PrototypeIndex:
         if not exact:
             _check_vectors(path, searcher, layer)
         return cls(layer)
+
+    def _by_kind(self) -> "tuple[PrototypeIndex, PrototypeIndex]":
+        """Return indexes of the firearms and of all else, built the first time they are asked."""
+        if self._kinds is None:
+            live = self._base.prototypes.without(self._removed)
+            whole = live.joined(self._delta.prototypes) if self._delta else live
+            firearms, others = map(PrototypeIndex.build, _parts(whole))
+            self._kinds = firearms, others
+        return self._kinds
 
     def _query(self, rows: NDArray[np.float32], k: int) -> list[Neighbours]:
         lists: list[list[tuple[float, str, str, str]]] = [[] for _ in rows]
@@ -296,6 +333,22 @@ def _neighbours(found: list[tuple[float, str, str, str]], k: int) -> Neighbours:
         return _NONE
     similarities, ids, types, kinds = zip(*best, strict=True)
     return Neighbours(ids, types, kinds, np.clip(np.array(similarities, np.float32), -1, 1))
+
+
+def _parts(prototypes: Prototypes) -> tuple[Prototypes, Prototypes]:
+    """Return the firearms, and all else."""
+    pairs = list(zip(prototypes.ids, prototypes.kinds, strict=True))
+    firearms = {name for name, kind in pairs if kind == "firearm"}
+    return prototypes.without({name for name, _ in pairs} - firearms), prototypes.without(firearms)
+
+
+def _merged(one: Neighbours, other: Neighbours) -> Neighbours:
+    rows = [
+        row
+        for part in (one, other)
+        for row in zip(part.similarities.tolist(), part.ids, part.types, part.kinds, strict=True)
+    ]
+    return _neighbours(rows, len(rows))
 
 
 def _check_vectors(path: Path, searcher: _Searcher, layer: _Layer) -> None:

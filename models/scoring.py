@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+OPPOSITE = -1.0
+"""Similarity of what a kind without neighbours counts as."""
+
 Similarities = NDArray[np.float32] | NDArray[np.float64]
 
 
@@ -31,11 +34,10 @@ def supports(
 ) -> NDArray[np.float64]:
     """Return by how much the near firearms outweigh the near look-alikes.
 
-    With neighbours of similarities s, S(set) = t log(sum over the set of exp(s / t) + exp(l / t)),
-    where t is the temperature and l the least of all the similarities: what was not found is no
-    nearer than that, and a kind that is absent keeps a finite S. The support is S of the firearms
-    less S of the look-alikes. As t goes to 0 it becomes the nearest firearm's similarity less the
-    nearest look-alike's.
+    With neighbours of similarities s, S(set) = t log(sum over the set of exp(s / t) + exp(-1 / t)),
+    where t is the temperature: a kind that is absent counts as one prototype of the opposite
+    direction, and keeps a finite S. The support is S of the firearms less S of the look-alikes.
+    As t goes to 0 it becomes the nearest firearm's similarity less the nearest look-alike's.
 
     Args:
         similarities: float[N, K], of each embedding's neighbours in -1..1, in any order.
@@ -55,8 +57,7 @@ def supports(
             "with a neighbour at least"
         )
     wide = similarities.astype(np.float64)
-    least = wide.min(axis=1, keepdims=True)
-    return _soft(wide, firearm, least, temperature) - _soft(wide, ~firearm, least, temperature)
+    return _soft(wide, firearm, temperature) - _soft(wide, ~firearm, temperature)
 
 
 def type_supports(
@@ -93,11 +94,10 @@ def type_supports(
 def _soft(
     similarities: NDArray[np.float64],
     chosen: NDArray[np.bool_],
-    least: NDArray[np.float64],
     temperature: float,
 ) -> NDArray[np.float64]:
     kept = np.where(chosen, similarities, -np.inf)
-    scaled = np.concatenate([kept, least], axis=1) / temperature
+    scaled = np.concatenate([kept, np.full((len(kept), 1), OPPOSITE)], axis=1) / temperature
     highest = scaled.max(axis=1)
     total = np.exp(scaled - highest[:, None]).sum(axis=1)
     soft: NDArray[np.float64] = temperature * (highest + np.log(total))

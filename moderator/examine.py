@@ -287,12 +287,18 @@ class Examiner:
         if not embedded:
             return {}
         rows = np.concatenate([s.embeddings for s in embedded if s.embeddings is not None])
-        found = iter(served.index.query(rows.astype(np.float32), self._policy.neighbours))
+        found = iter(self._neighbours(served, rows.astype(np.float32)))
         return {
             seen.digest: [next(found) for _ in seen.embeddings]
             for seen in embedded
             if seen.embeddings is not None
         }
+
+    def _neighbours(self, served: Served, rows: NDArray[np.float32]) -> list[Neighbours]:
+        # The soft rule weighs firearms against all else, and needs near ones of both.
+        soft = self._policy.temperature is not None
+        query = served.index.query_kinds if soft else served.index.query
+        return query(rows, self._policy.neighbours)
 
     def _image(
         self, picture: Picture, served: Served, neighbours: Mapping[str, list[Neighbours]]

@@ -148,6 +148,33 @@ def test_changes_upon_changes_equal_a_fresh_index(count, steps, k) -> None:
         same(found, slow(shelf, row, k))
 
 
+@given(
+    st.integers(0, 25),
+    st.lists(st.tuples(st.integers(0, 6), st.sets(st.integers(0, 30)), st.integers(0, 9))),
+    st.integers(1, 12),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_kind_is_found_as_if_it_were_alone(count, steps, k, asked_before) -> None:
+    shelf = prototypes(directions(count, 6))
+    index = PrototypeIndex.build(shelf)
+    rows = directions(4, 6, 3)
+    for number, (more, gone, prefix) in enumerate(steps):
+        if asked_before:
+            index.query_kinds(rows, k)
+        added = prototypes(directions(more, 6, 50 + number), "p" if prefix < 5 else "q")
+        removed = {f"p{place:05d}" for place in gone}
+        index = index.with_changes(added, removed)
+        shelf = shelf.without(removed | set(added.ids)).joined(added)
+    kinds = dict(zip(shelf.ids, shelf.kinds, strict=True))
+    for row, found in zip(rows, index.query_kinds(rows, k), strict=True):
+        ranked = slow(shelf, row, len(shelf))
+        guns = [item for item in ranked if kinds[item[0]] == "firearm"][:k]
+        others = [item for item in ranked if kinds[item[0]] != "firearm"][:k]
+        same(found, sorted(guns + others, key=lambda item: (-item[1], item[0])))
+        assert [kinds[name] for name in found.ids] == list(found.kinds)
+
+
 def test_changes_leave_the_index_below_as_it_is_and_share_it(graph) -> None:
     shelf, index = graph
     rows = directions(6, 24, 12)

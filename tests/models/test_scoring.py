@@ -28,7 +28,7 @@ def soft(values, temperature: float) -> float:
 
 def obvious(rows, temperature: float) -> float:
     """Return the support as its definition has it."""
-    least = min(s for s, _, _ in rows)
+    least = -1.0  # what a kind that is absent counts as
     guns = soft([s for s, firearm, _ in rows if firearm] + [least], temperature)
     return guns - soft([s for s, firearm, _ in rows if not firearm] + [least], temperature)
 
@@ -81,8 +81,8 @@ def test_at_a_low_temperature_it_is_the_nearest_firearm_less_the_nearest_lookali
     similarities = np.array([0.8, 0.75, 0.6, 0.2], np.float32)
     firearm = np.array([False, True, True, False])
     assert support(similarities, firearm, 1e-6) == pytest.approx(-0.05, abs=1e-5)
-    # A kind that is absent counts as the least similar neighbour.
-    assert support(similarities, np.ones(4, np.bool_), 1e-6) == pytest.approx(0.6, abs=1e-5)
+    # A kind that is absent counts as a neighbour of the opposite direction.
+    assert support(similarities, np.ones(4, np.bool_), 1e-6) == pytest.approx(1.8, abs=1e-5)
 
 
 def test_several_near_firearms_weigh_more_than_one() -> None:

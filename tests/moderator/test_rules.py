@@ -40,7 +40,7 @@ def obvious(rows, policy: Policy, margin: float) -> tuple[str, dict[str, float]]
     others = [s for _, kind, s in rows if kind == "lookalike"]
     if not guns or max(s for _, s in guns) < policy.least_similarity:
         return "no-match", {}
-    t, least = policy.temperature, min([s for _, s in guns] + others)
+    t, least = policy.temperature, -1.0
     whole = soft([s for _, s in guns] + [least], t) - soft([*others, least], t)
     own = {name: soft([s for its, s in guns if its == name], t) for name, _ in guns}
     above = {
@@ -97,7 +97,7 @@ def toy(similarity: float) -> tuple[str, str, float]:
     [
         ([], "no-match", []),
         ([toy(0.9)], "no-match", []),
-        # Alone, a firearm is as far above the look-alikes as the least neighbour is below it.
+        # Alone, a firearm is as far above the look-alikes as the opposite direction is below it.
         ([firearm("glock", 0.8), firearm("colt", 0.6)], "match", ["glock", "colt"]),
         ([firearm("glock", 0.8), toy(0.6)], "match", ["glock"]),
         ([firearm("glock", 0.8), toy(0.79), toy(0.5)], "near-miss", ["glock"]),

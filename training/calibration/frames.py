@@ -182,7 +182,8 @@ def look(
     )
     found: list[Neighbours] = []
     for begin in range(0, len(flat), BLOCK):
-        found += index.query(flat[begin : begin + BLOCK], neighbours)
+        query = index.query if temperature is None else index.query_kinds
+        found += query(flat[begin : begin + BLOCK], neighbours)
     table = _table(found)
     nearest = _best(table, firearm=True)
     if temperature is None:

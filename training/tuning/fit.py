@@ -115,43 +115,49 @@ def fit_tune(
     """
     strict = Settings(threads=settings.threads, deterministic=settings.deterministic)
     with process(strict):
-        material = _material(photos, types, settings)
+        made = material(photos, types, settings)
         if dry_run:
-            return rehearse(material, settings, console)
+            return rehearse(made, settings, console)
         run = Run(out)
-        size = sum(t.numel() * t.element_size() for t in material.network.state_dict().values())
+        size = sum(t.numel() * t.element_size() for t in made.network.state_dict().values())
         check_space(out, COPIES * size, "--out")
-        asked = _asked(material, types, settings)
+        asked = _asked(made, types, settings)
         run.check(asked, resume=resume)
         if (done := run.result()) is not None:
             console.print(f"{out} has ended already", highlight=False)
             return done
         begin = time.monotonic()
-        store = open_maps(material.job, material.halves.lower, console)
+        store = open_maps(made.job, made.halves.lower, console)
         seconds = time.monotonic() - begin
         run.begin(asked)
         lessons = Lessons(
             store,
-            material.plan,
-            material.photos,
-            learners(material.plan, material.out),
-            classes=material.classes,
-            windows=material.areas(),
+            made.plan,
+            made.photos,
+            learners(made.plan, made.out),
+            classes=made.classes,
+            windows=made.areas(),
             seed=settings.seed,
         )
-        loop = Loop(material.top(settings), material.network, material.classes, lessons, settings)
+        loop = Loop(made.top(settings), made.network, made.classes, lessons, settings)
         figures = loop.train(run, console)
         result = {
             **figures,
             "maps": len(store),
             "maps_seconds": round(seconds, 1),
-            **_origin(material, lessons, settings),
+            **_origin(made, lessons, settings),
         }
         run.finish(result)
         return result
 
 
-def _material(photos: Sequence[Photo], types: Types, settings: TuneSettings) -> Material:
+def material(photos: Sequence[Photo], types: Types, settings: TuneSettings) -> Material:
+    """Return all that a run is made of, its network as it begins.
+
+    Raises:
+        BadInput: Nothing is left to learn from.
+        ModelError: The network cannot be made.
+    """
     photos = tuple(photos)
     out = held_out(photos, settings)
     kept = [photo for photo, left in zip(photos, out, strict=True) if not left]

@@ -49,7 +49,8 @@ def served(index, rows, policy):
     """Return the reasons that serving gives for a photograph and its regions."""
     judged = rows if policy.region_margin is not None else rows[:1]
     margins = [0.0] + [policy.region_margin or 0.0] * (len(judged) - 1)
-    found = index.query(judged, policy.neighbours)
+    query = index.query if policy.temperature is None else index.query_kinds
+    found = query(judged, policy.neighbours)
     return {find(near, policy, by).reason for near, by in zip(found, margins, strict=True)}
 
 
