@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models.errors import BadNetwork
+from models.lite import SCALES, lite_trunk
 from models.zoo import torchvision_models
 
 TIMM = "timm/"
@@ -41,7 +42,11 @@ def trunk(name: str) -> tuple[nn.Module, int]:
         BadNetwork: The name is not known, its package is not installed, or the network does not
             end in a feature map.
     """
-    module = _timm(name.removeprefix(TIMM)) if name.startswith(TIMM) else _torchvision(name)
+    module: nn.Module
+    if name in SCALES:
+        module = lite_trunk(name)
+    else:
+        module = _timm(name.removeprefix(TIMM)) if name.startswith(TIMM) else _torchvision(name)
     return module, _channels(module, name)
 
 

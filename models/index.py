@@ -198,7 +198,7 @@ class PrototypeIndex:
         if self._kinds is not None:
             first, second = _parts(added)
             firearms, others = self._kinds
-            changed._kinds = (  # noqa: SLF001 - another one of this class
+            changed._kinds = (
                 firearms.with_changes(first, gone),
                 others.with_changes(second, gone),
             )

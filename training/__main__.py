@@ -27,6 +27,7 @@ COMMANDS = {
     "prototypes": "Compare how many prototypes types have, and how they are chosen.",
     "release": "Make a release of folders of photographs.",
     "starter": "Make the starter release.",
+    "card": "Write the model card of a release.",
     "synthesize": "Draw a data set of firearms.",
     "firearm14k": "Check a copy of the Firearm 14k data set.",
 }

@@ -13,16 +13,36 @@ from training.commands.output import PLACE, build_release, release_options
     "--data",
     type=PLACE,
     required=True,
-    help="Folder with firearms/, negatives/, sources.csv and weights/.",
+    help="Folder with firearms/, negatives/ and sources.csv.",
+)
+@click.option(
+    "--work",
+    type=PLACE,
+    required=True,
+    help="Folder of the network's run and its maps (1.2 GB): what is there is not made again.",
 )
 @release_options
-def command(data: Path, out: Path, *, replace: bool) -> None:
-    """Make the starter release, with the recipe of training/starter.py.
+def command(data: Path, work: Path, out: Path, *, replace: bool) -> None:
+    """Tune the starter's network and make its release, with the recipe of training/starter.py.
+
+    It takes some twenty minutes on two processor cores, and goes on where it was stopped.
 
     \b
     Example:
-      python -m training starter --data photographs --out models/starter --replace
+      python -m training starter --data photographs --work work \\
+          --out models/starter --replace
     """
-    from training.starter import starter as recipe
+    from rich.console import Console
 
-    build_release(recipe(data), out, replace=replace)
+    from training.naming import STARTER, read_types
+    from training.release import check_out
+    from training.starter import photographs, tuning
+    from training.starter import starter as recipe
+    from training.tuning.fit import fit_tune
+
+    check_out(out, replace=replace)
+    run = work / "run"
+    fit_tune(
+        photographs(data), read_types(STARTER), tuning(work), run, Console(stderr=True), resume=True
+    )
+    build_release(recipe(data, run), out, replace=replace)
