@@ -23,6 +23,8 @@ TABLE, SUMMARY = "table.md", "summary.json"
 TYPED = 150
 """Photographs that name a model which a source needs to count for types."""
 
+NEEDED = ("source", "firearms", "harmless", "rules")
+
 PRIOR = 0.5
 DIGITS = 4
 Result = Mapping[str, Any]
@@ -48,19 +50,33 @@ def read_folds(folder: Path) -> list[Result]:
     """Return the results in a folder, the source with most firearms first.
 
     Raises:
-        BadInput: There are none, or one cannot be read.
+        BadInput: There are none, one cannot be read, or they are of different rules.
     """
-    found = []
-    for file in sorted(folder.glob("*.json")):
-        try:
-            content = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{file} cannot be read ({error}); remove it and run again") from None
-        if content.get("format") == FORMAT:
-            found.append(content)
-    if not found:
+    found = {file.name: _read(file) for file in sorted(folder.glob("*.json"))}
+    results = {name: content for name, content in found.items() if content is not None}
+    if not results:
         raise BadInput(f"{folder} holds no results of folds; run some")
-    return sorted(found, key=lambda each: -each["firearms"])
+    first = next(iter(results))
+    for name, content in results.items():
+        if set(content["rules"]) != set(results[first]["rules"]):
+            raise BadInput(
+                f"{folder / name} has other rules than {first}; remove the older and run again"
+            )
+    return sorted(results.values(), key=lambda each: -each["firearms"])
+
+
+def _read(file: Path) -> Result | None:
+    """Return a fold's result; None if the file is of something else."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file} cannot be read ({error}); remove it and run again") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        return None
+    missing = [name for name in NEEDED if name not in content]
+    if missing:
+        raise BadInput(f"{file} lacks {missing[0]} of a result; remove it and run again")
+    return content
 
 
 def summarise(results: Sequence[Result], rule: str) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _types(frames: Frames, seen: Seen) -> dict[str, Any]:
     ]
     right = {place: best[place] == seen.photos[place].name for place in typed}
     family = {
-        place: seen.families.get(best[place] or "") == seen.families.get(seen.photos[place].name)
+        place: _family(best[place], seen) == _family(seen.photos[place].name, seen)
         for place in typed
     }
     known = [place for place in typed if seen.photos[place].name in seen.types]
@@ -139,6 +139,11 @@ def _types(frames: Frames, seen: Seen) -> dict[str, Any]:
         "known": len(known),
         "known_right": sum(right[place] for place in known),
     }
+
+
+def _family(name: str | None, seen: Seen) -> str | None:
+    """Return the family of a type; the type itself where none is known, as ``Types`` says it."""
+    return None if name is None else seen.families.get(name, name)
 
 
 def _best_models(frames: Frames, coarse: str) -> list[str | None]:

@@ -1,0 +1,56 @@
+"""The methods that are compared: their labels, settings and order."""
+
+from training.method.catalogue import figures_of
+from training.ranking import paper
+from training.stages.settings import RetrieveSettings
+from training.study.methods import OFF_THE_SHELF, SCALED, methods
+
+METHODS = methods(SCALED)
+BY_LABEL = {method.label: method for method in METHODS}
+
+
+def test_labels_are_unique():
+    labels = [*OFF_THE_SHELF, *(method.label for method in METHODS)]
+    assert len(set(labels)) == len(labels)
+
+
+def test_each_comes_after_the_one_that_it_begins_with():
+    before = set()
+    for method in METHODS:
+        assert method.after is None or method.after in before
+        before.add(method.label)
+    assert any(method.after for method in METHODS)
+
+
+def test_what_begins_with_another_has_its_trunk():
+    for method in METHODS:
+        if method.after is not None:
+            first = BY_LABEL[method.after]
+            assert method.dimension == first.dimension
+            assert method.pooling == first.pooling
+            assert isinstance(method.settings, RetrieveSettings)
+
+
+def test_all_but_ours_are_rows_of_the_papers_tables():
+    labels = [*OFF_THE_SHELF, *BY_LABEL]
+    rows = {label: paper.method(label) for label in labels}
+    assert [label for label, row in rows.items() if row is None] == ["ours"]
+    named = [row for row in rows.values() if row is not None]
+    assert len({id(row) for row in named}) == len(named)
+
+
+def test_margins_of_one_stage_are_narrower_than_those_of_two():
+    one, two = (
+        figures_of(method.settings.objective, dict(method.settings.figures))
+        for method in (BY_LABEL["double"], BY_LABEL["cls+double"])
+    )
+    assert (two["positive_margin"], two["negative_margin"]) == (0.8, 1.2)
+    assert one["positive_margin"] < one["negative_margin"] <= two["positive_margin"]
+
+
+def test_the_schedule_is_the_papers_but_for_what_it_names():
+    settings = BY_LABEL["cls+double"].settings
+    usual = RetrieveSettings.paper().to_json()
+    differ = {name for name, value in settings.to_json().items() if value != usual[name]}
+    assert differ <= set(SCALED.retrieve)
+    assert settings.augmentation == "paper"
