@@ -47,8 +47,10 @@ def folds(
         related: Sources that descend from one another, and are held out together.
 
     Raises:
-        BadInput: There are no two such sources, or no harmless photographs of several sources.
+        BadInput: There are no two such sources, no harmless photographs of several sources, or
+            no photograph of a source that is related.
     """
+    _check_related(photos, related)
     guns = Counter(photo.source for photo in photos if photo.firearm and photo.source)
     large = [name for name, count in guns.most_common() if count >= least]
     if len(large) < 2:
@@ -74,6 +76,16 @@ def tested(photos: Sequence[Photo], fold: Fold) -> list[int]:
         for place, photo in enumerate(photos)
         if (photo.source == fold.source) or (not photo.firearm and photo.source in fold.harmless)
     ]
+
+
+def _check_related(photos: Sequence[Photo], related: Sequence[Sequence[str]]) -> None:
+    known = {photo.source for photo in photos}
+    for name in (name for family in related for name in family):
+        if name not in known:
+            raise BadInput(
+                f"--related {name} is no source of the photographs; give values of the column "
+                "source_repo of --groups"
+            )
 
 
 def _dealt(photos: Sequence[Photo], parts: int) -> list[tuple[str, ...]]:

@@ -30,8 +30,8 @@ def told(capsys, *arguments):
     ("name", "options"),
     [
         ("study", ("--data", "--groups", "--splits", "--method", "--runs", "--out", "--cache")),
-        ("folds", ("--images", "--harmless", "--least", "--only", "--related", "--hold-out-harmless",
-                   "--cut", "--runs", "--out")),
+        ("folds", ("--images", "--harmless", "--least", "--only", "--related",
+                   "--hold-out-harmless", "--cut", "--runs", "--out")),
     ],
 )  # fmt: skip
 def test_help(capsys, name, options):
@@ -64,7 +64,7 @@ def folds(pictures, tmp_path, *more):
     return (
         *("folds", "--images", pictures.firearms, "--harmless", pictures.harmless),
         *("--groups", pictures.groups, "--runs", tmp_path / "runs", "--out", tmp_path / "out"),
-        *("--weights", "random", *more),
+        *("--weights", "random", "--cache", tmp_path / "cache", *more),
     )
 
 
@@ -74,7 +74,7 @@ def test_what_study_cannot_do(capsys, pictures, tmp_path):
 
     assert "method 'clsdouble' is unknown; choose from mac" in said("--method", "clsdouble")
     assert "--splits 0,x is not a list of numbers such as 0,1,2" in said("--splits", "0,x")
-    assert "--splits  is not a list of numbers" in said("--splits", "")
+    assert "--splits is not a list of numbers" in said("--splits", "")
     assert "--threads" in said("--threads", "-1")
     nowhere = tmp_path / "nowhere"
     assert f"{nowhere} is not a folder" in said("--method", "mac", "--data", nowhere)
@@ -117,14 +117,13 @@ def test_what_folds_cannot_do(capsys, pictures, tmp_path):
 
 
 def test_a_source_that_is_related_must_be_there(capsys, pictures, tmp_path):
-    line = told(
-        capsys, *folds(pictures, tmp_path, "--least", "12", "--related", "drawn/indoors,drawn/attic")
-    )  # fmt: skip
+    options = ("--least", "12", "--related", "drawn/indoors,drawn/attic")
+    line = told(capsys, *folds(pictures, tmp_path, *options))
     assert "--related drawn/attic is no source of the photographs" in line
     assert not list(tmp_path.iterdir())
 
 
 def test_a_network_that_cannot_be_is_told_in_one_line(capsys, pictures, tmp_path):
-    options = ("--least", "12", "--backbone", "squeezenet9", "--cache", tmp_path / "cache")
+    options = ("--least", "12", "--backbone", "squeezenet9")
     assert "squeezenet9" in told(capsys, *folds(pictures, tmp_path, *options))
     assert not (tmp_path / "cache").exists()

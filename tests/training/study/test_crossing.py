@@ -35,7 +35,9 @@ def families(pictures):
 
 @pytest.fixture(scope="module")
 def planned(pictures):
-    return folds(pictures.photos(), least=12, parts=PARTS, related=[("drawn/indoors", "drawn/outdoors")])
+    return folds(
+        pictures.photos(), least=12, parts=PARTS, related=[("drawn/indoors", "drawn/outdoors")]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -132,8 +132,13 @@ def test_the_table_has_a_row_of_each_source_under_each_rule(tmp_path):
     )
     lines = write_table(tmp_path)
     assert (tmp_path / TABLE).read_text() == "\n".join(lines) + "\n"
-    assert [line for line in lines if line.startswith("##")] == ["## Rule: soft", "## Rule: nearest"]
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith(("| small", "| large"))]
+    assert [line for line in lines if line.startswith("##")] == [
+        "## Rule: soft",
+        "## Rule: nearest",
+    ]
+    rows = [
+        line.strip("| ").split(" | ") for line in lines if line.startswith(("| small", "| large"))
+    ]
     assert [row[0] for row in rows] == ["large", "small"] * 2
     assert rows[1] == [
         "small", "5", "3", "0.111", "0.222", "0.333", "0.300", "0.400 of 200", "0.700 of 100",

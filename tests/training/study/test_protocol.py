@@ -1,7 +1,6 @@
 """Methods trained and measured on a split, end to end on drawings."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import pytest

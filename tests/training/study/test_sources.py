@@ -24,7 +24,7 @@ GUNS = {"a": 5, "b": 9, "c": 7, "d": 4, "e": 1}
 
 
 def test_each_large_source_is_held_out_the_largest_first():
-    found = folds(photos_of(GUNS, {s: 2 for s in "vwxy"}), least=4)
+    found = folds(photos_of(GUNS, dict.fromkeys("vwxy", 2)), least=4)
     assert [fold.source for fold in found] == ["b", "c", "a", "d"]
     assert [fold.together for fold in found] == [("b",), ("c",), ("a",), ("d",)]
 
@@ -63,10 +63,10 @@ def test_no_part_is_fuller_than_another_by_more_than_its_last_source(counts, par
 
 
 def test_sources_that_descend_from_one_another_are_held_out_together():
-    photos = photos_of(GUNS, {s: 2 for s in "vwxy"})
+    photos = photos_of(GUNS, dict.fromkeys("vwxy", 2))
     by_source = {
         fold.source: fold
-        for fold in folds(photos, least=4, related=[("a", "e", "b"), ("b", "d"), ("y", "z")])
+        for fold in folds(photos, least=4, related=[("a", "e", "b"), ("b", "d"), ("y", "x")])
     }
     assert by_source["a"].together == ("a", "b", "e")
     assert by_source["b"].together == ("b", "a", "d", "e")
@@ -100,8 +100,14 @@ def test_the_firearms_of_the_source_and_harmless_ones_of_the_part_are_tested():
 )
 def test_too_few_sources_are_told_in_one_line(firearms, harmless, said):
     with pytest.raises(BadInput, match=said) as found:
-        folds(photos_of(firearms, {name: 2 for name in harmless}), least=3)
+        folds(photos_of(firearms, dict.fromkeys(harmless, 2)), least=3)
     assert "\n" not in str(found.value)
+
+
+def test_a_related_source_that_is_none_is_named():
+    photos = photos_of(GUNS, dict.fromkeys("vwxy", 2))
+    with pytest.raises(BadInput, match="--related z is no source of the photographs"):
+        folds(photos, least=4, related=[("a", "y"), ("b", "z")])
 
 
 SOURCES = st.sampled_from(["a", "b", "c", "d", "e", None])
