@@ -21,7 +21,7 @@ COMMANDS = {
     "retrieve": "Stage 2: train a network to bring photographs of one type together.",
     "tune": "Train the top of an ImageNet network to tell firearms from all else, and their types.",
     "folds": "Hold large sources out in turn: tune on the others, test on the one.",
-    "study": "Compare the paper's methods and ours on several splits of types.",
+    "study": "Compare the paper's methods on several splits of types.",
     "evaluate": "Measure networks: retrieval, flags, calibration; tables and figures.",
     "calibrate": "Choose a release's policy anew on other photographs.",
     "prototypes": "Compare how many prototypes types have, and how they are chosen.",

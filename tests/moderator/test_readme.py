@@ -19,6 +19,8 @@ import moderator
 from models.release import load_release
 from moderator.cli import cli
 from moderator.settings import STARTER, settings_table
+from training.__main__ import COMMANDS
+from training.__main__ import cli as training
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = REPOSITORY / "README.md"
@@ -101,13 +103,24 @@ def code(text: str) -> list[str]:
 
 def test_every_option_that_it_names_is_there(text) -> None:
     known = {"--help", "--require-hashes", "--no-deps"}
-    stack: list[click.Command] = [cli]
+    trained = [training.get_command(click.Context(training), name) for name in COMMANDS]
+    stack: list[click.Command] = [cli, *(command for command in trained if command)]
     while stack:
         command = stack.pop()
         known.update(option for each in command.params for option in each.opts)
         stack += command.commands.values() if isinstance(command, click.Group) else []
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert named <= known, named - known
+
+
+def test_every_command_of_training_that_it_names_is_there(text) -> None:
+    named = re.findall(r"python -m training ([a-z0-9]+)", "\n".join(code(text)))
+    table = re.search(r"## Training\n.*?\n\n(\|.*?)\n\n", text, re.DOTALL)[1]
+    listed = re.findall(r"`([a-z0-9]+)(?: [a-z]+)?`", "\n".join(
+        row.split("|")[1] for row in table.splitlines()))  # fmt: skip
+    assert {"synthesize", "classify"} <= set(named)
+    assert set(named) | set(listed) <= set(COMMANDS)
+    assert set(COMMANDS) - set(listed) == {"starter"}
 
 
 def test_every_make_target_that_it_names_is_there(text) -> None:

@@ -31,7 +31,7 @@ PLACE = click.Path(path_type=Path)
 @click.option("--cache", type=PLACE, help="Folder of decoded photographs, shared by runs.")
 @click.option("--out", type=PLACE, required=True, help="Folder of the results.")
 def command(labels: tuple[str, ...], splits: str, runs: Path, out: Path, **options: Any) -> None:
-    """Train the paper's methods and ours on several splits of types, and measure each.
+    """Train the paper's methods, and one that it lacks, on several splits of types; measure each.
 
     The schedule is the paper's, scaled for two processor cores (training/study/methods.py says by
     how much). Runs that have their results are not repeated, and one that was cut short goes on.

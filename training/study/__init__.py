@@ -1,1 +1,1 @@
-"""The paper's comparison on other photographs: its methods and ours over several splits."""
+"""The paper's comparison on other photographs: its methods, and what goes beyond, over splits."""

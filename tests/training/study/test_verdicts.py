@@ -27,7 +27,7 @@ class Example:
     def __init__(self, seed, *, firearms=120, harmless=230, each=12, regions=3):
         chance = np.random.default_rng(seed)
         self.names = [name for name in (*GUNS, *THINGS) for _ in range(each)]
-        centres = {name: unit(chance.standard_normal(DIMENSION)) for name in dict.fromkeys(self.names)}
+        centres = {name: unit(chance.standard_normal(DIMENSION)) for name in (*GUNS, *THINGS)}
         self.known = unit(
             [centres[name] + 0.4 * chance.standard_normal(DIMENSION) for name in self.names]
         )
