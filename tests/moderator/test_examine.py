@@ -32,7 +32,7 @@ STARTER = Path(__file__).parents[2] / "models" / "starter"
 QUARTER = 300
 """Pixels of a side of a drawing in a scene, which has twice as many."""
 
-POLICY = Policy(0.92, near_miss=0.01, score_slope=20.0, neighbours=8, region_margin=0.01)
+POLICY = Policy(0.8, near_miss=0.01, score_slope=20.0, neighbours=8, region_margin=0.01)
 
 
 def picture(name: str, seed: int = 0, variant: str = "posted") -> Image.Image:
@@ -68,7 +68,8 @@ def released(out: Path, policy: Policy) -> Release:
     from models.network import RetrievalNetwork
 
     starter = load_release(STARTER).load_network(fold=False)
-    side = starter.spec.input.sizes[0][0]
+    # Whole cells of the map, so that a quarter is one region exactly.
+    side = starter.spec.input.sizes[0][0] // 32 * 32
     cells = starter.map_size(side, side)[0]
     spec = replace(
         starter.spec,

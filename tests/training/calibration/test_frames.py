@@ -77,7 +77,8 @@ def test_the_evidence_is_the_best_of_all_types_and_frames(name):
     for n, rows in enumerate(described):
         judged = rows if policy.region_margin is not None else rows[:1]
         values = {}
-        for place, near in enumerate(index.query(judged, policy.neighbours)):
+        query = index.query if policy.temperature is None else index.query_kinds
+        for place, near in enumerate(query(judged, policy.neighbours)):
             firearm = np.array([kind == "firearm" for kind in near.kinds])
             if policy.temperature is None:
                 its = {}
