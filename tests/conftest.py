@@ -17,9 +17,26 @@ from tests.services.redis import RedisService
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+LEARNING = tuple(
+    REPOSITORY / "tests" / "training" / name
+    for name in (
+        "calibration",
+        "ranking",
+        "stages",
+        "study",
+        "synthesis",
+        "test_release.py",
+        "tuning",
+    )  # fmt: skip
+)
+"""Tests that draw, train and measure; many short ones, which together take longer than the rest."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the services they ask for; those of Kafka are slow."""
+    """Mark tests by the services they ask for; those of Kafka are slow, and those that learn."""
     for item in items:
+        if any(item.path.is_relative_to(folder) for folder in LEARNING):
+            item.add_marker(pytest.mark.slow)
         names = getattr(item, "fixturenames", ())
         if "kafka" in names:
             item.add_marker(pytest.mark.kafka)

@@ -3,11 +3,13 @@ import torch
 
 from models.lite import SCALES, lite_trunk
 
-timm = pytest.importorskip("timm")
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", SCALES)
 def test_tensors_are_timms_by_name_and_shape(name) -> None:
+    import timm
+
     theirs = timm.create_model(name.removeprefix("timm/"), num_classes=0, global_pool="")
     ours = lite_trunk(name).state_dict()
     expected = theirs.state_dict()
@@ -18,7 +20,10 @@ def test_tensors_are_timms_by_name_and_shape(name) -> None:
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (130, 90)])
 @pytest.mark.parametrize("name", ["timm/tf_efficientnet_lite0", "timm/tf_efficientnet_lite2"])
 def test_features_are_timms(name, size) -> None:
+    import timm
+
     torch.manual_seed(0)
+
     theirs = timm.create_model(name.removeprefix("timm/"), num_classes=0, global_pool="")
     for module in theirs.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -28,6 +28,8 @@ from moderator.records import Post, PostImage, Record
 from moderator.settings import Settings, load_settings
 from tests.moderator.schemas import schema
 
+pytestmark = pytest.mark.slow
+
 STARTER = Path(__file__).parents[2] / "models" / "starter"
 QUARTER = 300
 """Pixels of a side of a drawing in a scene, which has twice as many."""
