@@ -27,7 +27,7 @@ LEARNING = tuple(
         "synthesis",
         "test_release.py",
         "tuning",
-    )  # fmt: skip
+    )
 )
 """Tests that draw, train and measure; many short ones, which together take longer than the rest."""
 
