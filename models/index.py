@@ -235,6 +235,10 @@ class PrototypeIndex:
             _check_vectors(path, searcher, layer)
         return cls(layer)
 
+    def prepare_kinds(self) -> None:
+        """Build now what ``query_kinds`` asks, so that no query waits for it."""
+        self._by_kind()
+
     def _by_kind(self) -> "tuple[PrototypeIndex, PrototypeIndex]":
         """Return indexes of the firearms and of all else, built the first time they are asked."""
         if self._kinds is None:

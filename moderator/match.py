@@ -57,6 +57,9 @@ class Matcher:
         self._added: dict[str, Added] = {}
         self._removed: set[str] = set()
         self._lock = threading.Lock()
+        if release.policy.temperature is not None:
+            # Before changes come on top: they then cost what they hold, and no query waits.
+            release.index.prepare_kinds()
         self.served = Served(release.index, release.types, {}, 0)
 
     def apply(self, added: Sequence[Added], removed: Collection[str], version: int) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.index import PrototypeIndex
+from models.policy import Policy
 from models.prototypes import Prototypes
 from models.types import Types
 from moderator.decide import Override
@@ -20,8 +21,8 @@ def unit(seed: int) -> np.ndarray:
     return (row / np.linalg.norm(row)).astype(np.float32)
 
 
-def release(names=("r0", "r1", "r2")) -> SimpleNamespace:
-    """Return the part of a release that matching uses, its index and types the real ones."""
+def release(names=("r0", "r1", "r2"), temperature: float | None = None) -> SimpleNamespace:
+    """Return the part of a release that matching uses, index, types and policy the real ones."""
     prototypes = Prototypes(
         embeddings=np.stack([unit(place) for place in range(len(names))]),
         ids=tuple(names),
@@ -29,7 +30,8 @@ def release(names=("r0", "r1", "r2")) -> SimpleNamespace:
         kinds=("firearm",) * len(names),
     )
     types = Types({"glock": ("pistol", "Glock 17")})
-    return SimpleNamespace(index=PrototypeIndex.build(prototypes), types=types)
+    policy = Policy(0.5, temperature=temperature)
+    return SimpleNamespace(index=PrototypeIndex.build(prototypes), types=types, policy=policy)
 
 
 def added(name: str, seed: int = 50, firearm: str = "ak", kind: str = "firearm") -> Added:
@@ -50,6 +52,14 @@ def test_without_an_overlay_the_release_is_served():
     served = Matcher(ours).served
     assert served.index is ours.index
     assert (served.types, served.overrides, served.overlay) == (ours.types, {}, 0)
+
+
+def test_under_the_soft_rule_changes_cost_no_new_index_of_either_kind(monkeypatch):
+    matcher = Matcher(release(temperature=0.1))
+    monkeypatch.setattr(PrototypeIndex, "build", lambda _: pytest.fail("built anew"))
+    matcher.apply([added("toy", 60, "toy", "lookalike"), added("new", 61)], ["r0"], 7)
+    (found,) = matcher.served.index.query_kinds(unit(0)[None], 100)
+    assert set(found.ids) == {"r1", "r2", "toy", "new"}
 
 
 def test_added_prototypes_are_found_with_their_type_and_kind():

@@ -15,6 +15,7 @@ from rich.console import Console
 from models.index import PrototypeIndex
 from models.prototypes import Prototypes
 from models.types import Types
+from training.errors import BadInput
 from training.folder import Photo
 from training.material import rounded
 from training.study.sources import Fold, tested
@@ -54,6 +55,12 @@ def run_folds(crossing: Crossing, folds: Sequence[Fold], console: Console) -> No
         BadInput: Photographs or settings cannot be used.
         ModelError: The network cannot be made.
     """
+    names = [_name(fold) for fold in folds]
+    if len(set(names)) < len(names):
+        raise BadInput(
+            "two sources would share a file of results: their names differ in signs only; "
+            "rename one in the table of --groups"
+        )
     crossing.results.mkdir(parents=True, exist_ok=True)
     for fold in folds:
         file = crossing.results / f"{_name(fold)}.json"
@@ -62,7 +69,7 @@ def run_folds(crossing: Crossing, folds: Sequence[Fold], console: Console) -> No
         console.print(f"holding out {fold.source}", highlight=False)
         content = _run(crossing, fold, console)
         beside = file.with_suffix(".new")
-        beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+        beside.write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
         beside.replace(file)
 
 
