@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from models.index import PrototypeIndex
+from models.policy import Policy
 from models.prototypes import Prototypes
 from models.types import Types
 from moderator.decide import Override
@@ -190,7 +191,9 @@ class Topic:
 def matcher() -> Matcher:
     prototypes = Prototypes(np.eye(D, dtype=np.float32)[:1], ("r",), ("glock",), ("firearm",))
     types = Types({"glock": ("pistol", "Glock 17")})
-    return Matcher(SimpleNamespace(index=PrototypeIndex.build(prototypes), types=types))
+    return Matcher(
+        SimpleNamespace(index=PrototypeIndex.build(prototypes), types=types, policy=Policy(0.5))
+    )
 
 
 def followed(topic: Topic) -> tuple[Matcher, bool]:
