@@ -16,19 +16,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from moderator.concerns import (
-    CONCERNS,
-    STARTER,
-    Cache,
-    Fetch,
-    Judging,
-    Kafka,
-    Limits,
-    Pipeline,
-    Serving,
-    Settings,
-    Topics,
-)
+from moderator.concerns.all import CONCERNS, Settings
+from moderator.concerns.cache import Cache
+from moderator.concerns.fetch import Fetch
+from moderator.concerns.judging import STARTER, Judging
+from moderator.concerns.kafka import Kafka
+from moderator.concerns.limits import Limits
+from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.serving import Serving
+from moderator.concerns.topics import Topics
 from moderator.errors import BadSettings
 
 __all__ = [

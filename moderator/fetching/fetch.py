@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from moderator.concerns import Fetch
+from moderator.concerns.fetch import Fetch
 from moderator.fetching.addresses import PublicResolver, Resolver
 from moderator.fetching.files import FileSource
 from moderator.fetching.https import HttpsSource

@@ -7,7 +7,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 from pydantic import SecretStr
 
-from moderator.concerns import Concern
+from moderator.concerns.concern import Concern
 from moderator.errors import BadSettings
 from moderator.settings import (
     CONCERNS,

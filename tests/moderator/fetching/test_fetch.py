@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from moderator.concerns import Fetch
+from moderator.concerns.fetch import Fetch
 from moderator.fetching.addresses import Address
 from moderator.fetching.fetch import CAUSES, Fetcher, Unreachable
 from tests.moderator.tls_server import TlsServer, answer, certificate

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moderator.concerns import Fetch
+from moderator.concerns.fetch import Fetch
 from moderator.errors import BadSettings
 from moderator.fetching.addresses import Address
 from moderator.fetching.fetch import Fetcher, Unreachable

@@ -1,0 +1,35 @@
+"""All concerns together."""
+
+from moderator.concerns.cache import Cache
+from moderator.concerns.concern import Concern
+from moderator.concerns.fetch import Fetch
+from moderator.concerns.judging import Judging
+from moderator.concerns.kafka import Kafka
+from moderator.concerns.limits import Limits
+from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.serving import Serving
+from moderator.concerns.topics import Topics
+
+CONCERNS: dict[str, type[Concern]] = {
+    "kafka": Kafka,
+    "topics": Topics,
+    "limits": Limits,
+    "fetch": Fetch,
+    "pipeline": Pipeline,
+    "judging": Judging,
+    "cache": Cache,
+    "serving": Serving,
+}
+
+
+class Settings(Concern):
+    """All settings, by concern; names are unique over all of them."""
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    limits: Limits = Limits()
+    fetch: Fetch = Fetch()
+    pipeline: Pipeline = Pipeline()
+    judging: Judging = Judging()
+    cache: Cache = Cache()
+    serving: Serving = Serving()

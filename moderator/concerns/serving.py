@@ -1,0 +1,33 @@
+"""The port for metrics and probes, and the log."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from moderator.concerns.concern import Concern
+from moderator.values import Seconds
+
+
+class Serving(Concern):
+    """The port for metrics and probes, and the log."""
+
+    http_host: str = Field(
+        default="127.0.0.1", description="Address /metrics and the probes listen on."
+    )
+    http_port: int = Field(
+        default=9108,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, /livez, /readyz; 0: any free one.",
+    )
+    stall_timeout: Seconds = Field(
+        default=30.0,
+        ge=5,
+        description="Seconds without progress of the poll loop or a commit until /livez fails.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Format of log lines: text or json."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
+    )
