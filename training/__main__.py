@@ -19,6 +19,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "classify": "Stage 1: train a network to tell types apart.",
     "retrieve": "Stage 2: train a network to bring photographs of one type together.",
+    "distil": "Train a small network on what a larger one says of photographs.",
     "tune": "Train the top of an ImageNet network to tell firearms from all else, and their types.",
     "folds": "Hold large sources out in turn: tune on the others, test on the one.",
     "study": "Compare the paper's methods on several splits of types.",

@@ -32,6 +32,7 @@ def split_folder(
     queries_per_type: int = QUERIES,
     least: int = LEAST,
     harmless: Sequence[Photo] = (),
+    untyped: Sequence[Photo] = (),
     name: str = "folder",
 ) -> RetrievalData:
     """Split photographs by disjoint types, and draw queries from those of validation and test.
@@ -48,6 +49,7 @@ def split_folder(
         queries_per_type: Of each type of validation and test, from different groups.
         least: Groups of near copies that a type needs; more than ``queries_per_type``.
         harmless: Handed on, without near copies of photographs of validation and test.
+        untyped: Of firearms of no known type; handed on likewise.
         name: Of the data set.
 
     Raises:
@@ -74,6 +76,7 @@ def split_folder(
         validation=sets[0],
         test=sets[1],
         harmless=tuple(photo for photo in harmless if photo.group not in held),
+        untyped=tuple(photo for photo in untyped if photo.group not in held),
     )
 
 

@@ -37,6 +37,12 @@ OPTIONS = (
         "--harmless", type=PLACE, help="Folder of <kind>/<photographs> without firearms to learn."
     ),
     click.option(
+        "--untyped",
+        is_flag=True,
+        help="Also read the firearms of types named coarse_…, which are of no known type, for "
+        "distil to learn from.",
+    ),
+    click.option(
         "--split-seed",
         type=int,
         default=0,
@@ -64,6 +70,7 @@ def read_data(
     *,
     groups: Path | None = None,
     harmless: Path | None = None,
+    untyped: bool = False,
     split_seed: int = 0,
     leave_out: Path | None = None,
 ) -> RetrievalData:
@@ -77,8 +84,11 @@ def read_data(
     layout = find_layout(data)
     left = _left(leave_out, data if layout is None else layout.root)
     if layout is not None:
+        if untyped:
+            raise BadInput("--untyped does not go with Firearm 14k, all of whose types are known")
         return _published(data, groups, harmless, left)
-    return _folder(data, groups, harmless, split_seed, left)
+    found = _folder(data, groups, harmless, split_seed, left)
+    return found if untyped else replace(found, untyped=())
 
 
 def _published(
@@ -109,11 +119,13 @@ def _folder(
     if groups is not None:
         photos = with_groups(photos, groups)
     firearms = [photo for photo in photos if photo.firearm and not photo.name.startswith(COARSE)]
+    coarse = [photo for photo in photos if photo.firearm and photo.name.startswith(COARSE)]
     _check_types(firearms)
     return split_folder(
         firearms,
         seed=seed,
         harmless=[photo for photo in photos if not photo.firearm],
+        untyped=coarse,
         name=data.resolve().name,
     )
 

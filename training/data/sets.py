@@ -62,6 +62,7 @@ class RetrievalData:
         validation: Chooses the best network of stage 2.
         test: Is only ever measured.
         harmless: Photographs without firearms that training may use.
+        untyped: Photographs of firearms whose type is not known; empty unless asked for.
     """
 
     name: str
@@ -70,6 +71,7 @@ class RetrievalData:
     validation: QuerySet
     test: QuerySet
     harmless: tuple[Photo, ...] = ()
+    untyped: tuple[Photo, ...] = ()
 
 
 def relevant_by_name(

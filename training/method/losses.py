@@ -169,3 +169,24 @@ def _check_columns(first: Tensor, second: Tensor) -> None:
     if first.ndim != 1 or first.shape != second.shape:
         shapes = f"{list(first.shape)}, {list(second.shape)}"
         raise ValueError(f"two columns of one length are needed, not {shapes}")
+
+
+def distillation_loss(rows: Tensor, targets: Tensor, *, similarity_weight: float) -> Tensor:
+    """Mean of 1 − cos(row, target), plus the mean square by which similarities between rows differ.
+
+    Args:
+        rows: float[N, D], L2-normalised: the learner's.
+        targets: float[N, D], L2-normalised: the teacher's of the same images.
+        similarity_weight: Of the second term, the mean over all N² pairs.
+
+    Returns:
+        float[], at least 0.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if rows.shape != targets.shape:
+        raise ValueError(f"rows {tuple(rows.shape)} and targets {tuple(targets.shape)} differ")
+    near = 1 - (rows * targets).sum(dim=1)
+    apart = rows @ rows.T - targets @ targets.T
+    return near.mean() + similarity_weight * apart.square().mean()

@@ -29,6 +29,11 @@ class Candidate(Protocol):
         """Networks of one label are of one kind and are averaged."""
         ...
 
+    @property
+    def neighbours(self) -> int:
+        """Neighbours that entries and queries are averaged with; 0: none."""
+        ...
+
     def load(self) -> "RetrievalNetwork":
         """Return the network, in evaluation mode on the CPU."""
         ...
@@ -50,11 +55,13 @@ class Trained:
         label: See ``Candidate``.
         folder: Of the run or release.
         trusted: Test it on any split, whatever its settings say it learnt.
+        neighbours: See ``Candidate``.
     """
 
     label: str
     folder: Path
     trusted: bool = False
+    neighbours: int = 0
 
     def load(self) -> "RetrievalNetwork":
         """Return the network.
@@ -113,6 +120,7 @@ class OffTheShelf:
         size: Longest side of the input in pixels; the aspect ratio is kept.
         mean: Of the input, see ``models.spec.InputSpec``.
         std: Likewise.
+        neighbours: See ``Candidate``.
     """
 
     backbone: str
@@ -121,6 +129,7 @@ class OffTheShelf:
     size: int
     mean: tuple[float, float, float] = field(default=IMAGENET_MEAN)
     std: tuple[float, float, float] = field(default=IMAGENET_STD)
+    neighbours: int = 0
 
     @property
     def label(self) -> str:

@@ -172,14 +172,16 @@ def _entries(
                     "photographs": len(embeddings.places),
                     "seconds": round(seconds, 1),
                 },
-                **measure(data, embeddings, how.lookalikes),
+                "neighbours": candidate.neighbours,
+                **measure(data, embeddings, how.lookalikes, neighbours=candidate.neighbours),
             }
         )
         _say(entries[-1], console)
         if how.sheets:
             every = every_image_as_query(data.test)
             name = _sheet_name(candidate.label, seed, about["seed"])
-            write_sheets(every, ranking(every, embeddings), out / SHEETS, name, how.sheets)
+            ranked = ranking(every, embeddings, candidate.neighbours)
+            write_sheets(every, ranked, out / SHEETS, name, how.sheets)
     return entries
 
 

@@ -14,6 +14,7 @@ from training.data.sets import QuerySet, RetrievalData
 from training.folder import Photo
 from training.ranking.distances import distance_histograms
 from training.ranking.flags import flag_metrics
+from training.ranking.neighbours import rank_with_neighbours
 from training.ranking.openset import LOOKALIKES, breakdown, calibration, halves, nearest
 from training.ranking.quality import WHOLE, by_type, confusions, quality, reduced
 from training.ranking.rank import Ranked, Rows, rank
@@ -41,7 +42,11 @@ class Embeddings:
 
 
 def measure(
-    data: RetrievalData, embeddings: Embeddings, lookalikes: Sequence[str] = LOOKALIKES
+    data: RetrievalData,
+    embeddings: Embeddings,
+    lookalikes: Sequence[str] = LOOKALIKES,
+    *,
+    neighbours: int = 0,
 ) -> dict[str, Any]:
     """Return all figures of the test set.
 
@@ -50,20 +55,24 @@ def measure(
             calibration are not measured.
         embeddings: Of its photographs.
         lookalikes: Kinds of harmless photographs that are look-alikes.
+        neighbours: That entries and queries of rankings are averaged with; 0: none. There are
+            no figures after PCA then.
 
     Returns:
         ``protocols`` (``paper``: the set's own queries; ``every``: each photograph is asked),
         ``types`` and ``confusions`` of the latter, ``distances``, ``flags`` and ``calibration``.
     """
     every = every_image_as_query(data.test)
-    asked = ranking(every, embeddings)
+    asked = ranking(every, embeddings, neighbours)
+    own = ranking(data.test, embeddings, neighbours)
+    after_pca = not neighbours
     types = by_type(asked, _types(every.queries), _types(every.database))
     rows = embeddings.of(every.database)
     groups = [photo.group for photo in every.database]
     return {
         "protocols": {
-            "paper": _protocol(data, data.test, ranking(data.test, embeddings), embeddings),
-            "every": _protocol(data, every, asked, embeddings),
+            "paper": _protocol(data, data.test, own, embeddings, after_pca=after_pca),
+            "every": _protocol(data, every, asked, embeddings, after_pca=after_pca),
         },
         "types": types,
         "confusions": confusions(types),
@@ -72,20 +81,27 @@ def measure(
     }
 
 
-def ranking(asked: QuerySet, embeddings: Embeddings) -> Ranked:
-    """Return the rankings of a set's queries."""
-    return rank(
-        embeddings.of(asked.queries),
-        embeddings.of(asked.database),
-        asked.relevant,
-        asked.ignored,
-    )
+def ranking(asked: QuerySet, embeddings: Embeddings, neighbours: int = 0) -> Ranked:
+    """Return the rankings of a set's queries, averaged with so many neighbours."""
+    queries, database = embeddings.of(asked.queries), embeddings.of(asked.database)
+    if neighbours:
+        return rank_with_neighbours(
+            queries, database, asked.relevant, asked.ignored, count=neighbours
+        )
+    return rank(queries, database, asked.relevant, asked.ignored)
 
 
 def _protocol(
-    data: RetrievalData, asked: QuerySet, ranked: Ranked, embeddings: Embeddings
+    data: RetrievalData,
+    asked: QuerySet,
+    ranked: Ranked,
+    embeddings: Embeddings,
+    *,
+    after_pca: bool,
 ) -> dict[str, Any]:
     types = _types(asked.queries)
+    if not after_pca:
+        return {WHOLE: quality(ranked, types), "database": len(asked.database), "pca": {}}
     database = embeddings.of(asked.database)
     fitted_on = {"train": embeddings.of(data.train)} if data.train else {}
     return {

@@ -74,6 +74,7 @@ def without_unreadable(
         classification=_kept(data.classification, bad),
         validation=_kept_queries(data.validation, bad),
         harmless=_kept(data.harmless, bad),
+        untyped=_kept(data.untyped, bad),
     )
 
 
@@ -85,6 +86,7 @@ def used(data: RetrievalData) -> Iterable[Photo]:
         *data.validation.queries,
         *data.validation.database,
         *data.harmless,
+        *data.untyped,
     )
 
 

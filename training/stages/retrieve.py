@@ -27,14 +27,13 @@ from training.method.losses import (
 )
 from training.method.objectives import objective
 from training.method.pairs import sample_pairs, sample_triplets
-from training.ranking.precision import mean_average_precision, recall_at
-from training.ranking.rank import rank
 from training.stages.batch import Batch, Places
 from training.stages.chance import chance
 from training.stages.fit import fit
 from training.stages.readable import check_queries, check_types
 from training.stages.settings import RetrieveSettings
 from training.stages.stage import Embed
+from training.stages.validation import retrieval_figures
 
 
 def fit_retrieve(
@@ -166,15 +165,7 @@ class _Retrieve:
 
     def figures(self, embed: Embed) -> Mapping[str, float]:
         """Return the validation's mean average precision (the authors' rule) and recall at 1."""
-        validation = self._validation
-        rows = embed(self.measured)
-        count = len(validation.queries)
-        ranked = rank(rows[:count], rows[count:], validation.relevant, validation.ignored)
-        return {
-            "map": mean_average_precision(ranked.relevant),
-            "map_standard": mean_average_precision(ranked.relevant, rule="standard"),
-            "recall_at_1": recall_at(ranked.relevant, (1,))[1],
-        }
+        return retrieval_figures(self._validation, embed)
 
     def _figure(self, name: str) -> float:
         return float(figures_of(self._settings.objective, dict(self._settings.figures))[name])

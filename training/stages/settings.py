@@ -18,6 +18,7 @@ OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine", "constant")
 AUGMENTATIONS = ("paper", "strong", "none")
 SAMPLINGS = ("pairs", "triplets", "balanced")
+POOLINGS = ("mac", "spoc", "gem")
 PAIRWISE = ("contrastive-single", "contrastive-double")
 """Objectives that judge pairs one by one."""
 
@@ -221,6 +222,42 @@ class RetrieveSettings(Settings):
             ("types_per_batch", 2, 100_000),
             ("images_per_type", 2, 100_000),
             ("batches_per_epoch", 1, 1_000_000),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilSettings(Settings):
+    """Beyond the paper: learn what a larger network says of photographs."""
+
+    epochs: int = setting(8, "Passes over as many photographs as there are.")
+    batch: int = setting(96, "Images of one forward pass, on all processes.")
+    optimiser: str = setting("adamw", "What takes the steps.", OPTIMISERS)
+    lr: float = setting(2e-4, "Highest learning rate.")
+    head_lr_factor: float = setting(5.0, "By which the rate of the head and of types is higher.")
+    weight_decay: float = setting(1e-4, "Of SGD for all; AdamW spares biases and norms.")
+    schedule: str = setting("cosine", "How the learning rate falls.", SCHEDULES)
+    warmup_epochs: float = setting(0.5, "Epochs in which the rate rises from 0.")
+    teacher: str = setting(
+        "timm/tf_efficientnet_lite2", "The teacher: torchvision's name of it, or timm/<name>."
+    )
+    teacher_weights: str = setting(
+        "efficientnet-lite",
+        "Where its weights come from: efficientnet-lite, imagenet, a name or file that fits it, "
+        "or the directory of a run, which then is the teacher.",
+    )
+    teacher_size: int = setting(260, "Side in pixels of the squares that it takes.")
+    teacher_pooling: str = setting("gem", "How its feature map becomes a vector.", POOLINGS)
+    similarity_weight: float = setting(
+        20.0, "Of the loss of similarities between photographs, beside that of embeddings."
+    )
+    label_weight: float = setting(0.15, "Of the loss of telling types apart; 0: without types.")
+
+    def _ranges(self) -> tuple[tuple[str, float, float], ...]:
+        return (
+            *super()._ranges(),
+            ("teacher_size", LEAST_SIDE, MOST_SIDE),
+            ("similarity_weight", 0, 1_000_000),
+            ("label_weight", 0, 1_000_000),
         )
 
 

@@ -12,7 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.stages.settings import ClassifySettings, RetrieveSettings
+from training.stages.settings import (
+    ClassifySettings,
+    DistilSettings,
+    RetrieveSettings,
+    Settings,
+)
 
 SINGLE_MARGIN = 1.1
 ONE_STAGE = (("positive_margin", 0.6), ("negative_margin", 0.8))
@@ -29,12 +34,14 @@ class Schedule:
     Args:
         classify: Fields of ``ClassifySettings`` that differ from the paper's.
         retrieve: Fields of ``RetrieveSettings`` that differ from the paper's.
-        beyond: Fields of ``RetrieveSettings`` of the method that the paper does not have.
+        beyond: Fields of ``RetrieveSettings`` of a method that the paper does not have.
+        distil: Fields of ``DistilSettings`` of another one.
     """
 
     classify: Mapping[str, Any]
     retrieve: Mapping[str, Any]
     beyond: Mapping[str, Any]
+    distil: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,17 @@ class Method:
         pooling: Of its network.
         dimension: Of its linear head; None: no head.
         after: Label of the method whose network it begins with; None: ImageNet's.
+        neighbours: That it is measured with; see ``training.ranking.neighbours``.
+        network: Label of the method whose network it measures; None: its own.
     """
 
     label: str
-    settings: ClassifySettings | RetrieveSettings
+    settings: Settings
     pooling: str = "mac"
     dimension: int | None = None
     after: str | None = None
+    neighbours: int = 0
+    network: str | None = None
 
 
 COMMON: Mapping[str, Any] = {
@@ -104,7 +115,11 @@ SCALED = Schedule(
         "lr": 1e-4,
         "weight_decay": 0.01,
     },
+    distil={**COMMON, "epochs": 6},
 )
+
+NEIGHBOURS = 10
+"""Chosen on the validation types of two splits, between 5, 10 and 20."""
 
 
 def methods(schedule: Schedule) -> tuple[Method, ...]:
@@ -117,6 +132,7 @@ def methods(schedule: Schedule) -> tuple[Method, ...]:
         "objective": "contrastive-single",
         "figures": (("margin", SINGLE_MARGIN),),
     }
+    distil = DistilSettings(**schedule.distil)
     triplets: dict[str, Any] = {"objective": "triplet", "sampling": "triplets"}
     return (
         Method("single", retrieve(**single)),
@@ -126,4 +142,14 @@ def methods(schedule: Schedule) -> tuple[Method, ...]:
         Method("cls+double", retrieve(), after="cls"),
         Method("triplet", retrieve(**triplets), after="cls"),
         Method("multi-similarity", RetrieveSettings(**schedule.beyond), pooling="gem"),
+        Method("distilled", distil, pooling="gem", dimension=512),
+        Method("cls+double, neighbours", retrieve(), network="cls+double", neighbours=NEIGHBOURS),
+        Method(
+            "distilled, neighbours",
+            distil,
+            pooling="gem",
+            dimension=512,
+            network="distilled",
+            neighbours=NEIGHBOURS,
+        ),
     )

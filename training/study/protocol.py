@@ -20,6 +20,7 @@ from training.study.methods import OFF_THE_SHELF, Method, Schedule, methods
 
 if TYPE_CHECKING:
     from training.ranking.evaluate import How
+    from training.stages.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,10 @@ def _results(study: Study, label: str, seed: int) -> Path:
 
 def _trained(study: Study, label: str, data: RetrievalData, seed: int, console: Console) -> Trained:
     """Train a method, after the one that it begins with; what is there already is taken."""
-    from training.stages.classify import fit_classify
-    from training.stages.retrieve import fit_retrieve
-    from training.stages.settings import ClassifySettings
-
     method = next(m for m in methods(study.schedule) if m.label == label)
+    if method.network is not None:
+        own = _trained(study, method.network, data, seed, console)
+        return replace(own, label=label, neighbours=method.neighbours)
     out = study.runs / f"{label}-split{seed}"
     init = study.weights
     if method.after is not None:
@@ -118,11 +118,20 @@ def _trained(study: Study, label: str, data: RetrievalData, seed: int, console: 
         )
         spec = _spec(study, method)
         console.print(f"{label}, split {seed}", highlight=False)
-        if isinstance(settings, ClassifySettings):
-            fit_classify(data, spec, settings, out, console, resume=True)
-        else:
-            fit_retrieve(data, spec, settings, out, console, resume=True)
+        _fit(settings)(data, spec, settings, out, console, resume=True)
     return Trained(label, out, trusted=True)
+
+
+def _fit(settings: "Settings") -> Callable[..., object]:
+    """Return what trains by settings of this kind."""
+    from training.stages.classify import fit_classify
+    from training.stages.distil import fit_distil
+    from training.stages.retrieve import fit_retrieve
+    from training.stages.settings import ClassifySettings, DistilSettings
+
+    if isinstance(settings, ClassifySettings):
+        return fit_classify
+    return fit_distil if isinstance(settings, DistilSettings) else fit_retrieve
 
 
 def _spec(study: Study, method: Method) -> NetworkSpec:
@@ -142,7 +151,7 @@ def _measure(
     beside = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     # Flags are measured by sources held out, which splits of types are not.
-    asked = replace(data, harmless=())
+    asked = replace(data, harmless=(), untyped=())
     evaluate([candidate], lambda _: asked, [seed], beside, console, how=_how())
     out.parent.mkdir(parents=True, exist_ok=True)
     beside.rename(out)

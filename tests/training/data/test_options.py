@@ -44,6 +44,16 @@ def test_a_folder_of_types_is_split_without_coarse_ones(folder):
     assert len({read_data(folder, split_seed=seed).train for seed in range(6)}) > 1
 
 
+def test_firearms_of_no_known_type_are_read_where_asked_for(folder, miniature):
+    data = read_data(folder, untyped=True)
+    assert {photo.name for photo in data.untyped} == {"coarse_long_gun"}
+    assert len(data.untyped) == 4
+    assert names(data) == set("abcde")
+    assert read_data(folder).untyped == ()
+    with pytest.raises(BadInput, match="--untyped does not go with Firearm 14k"):
+        read_data(miniature, untyped=True)
+
+
 def test_a_copy_of_firearm_14k_keeps_its_own_split(miniature):
     data = read_data(miniature)
     assert data.name == "Firearm 14k"

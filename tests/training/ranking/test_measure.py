@@ -94,3 +94,15 @@ def test_without_validation_nothing_is_calibrated(data):
     found = measure(replace(data, validation=QuerySet((), (), ())), embedded(data))
     assert found["calibration"] is None
     assert found["flags"] is not None
+
+
+def test_with_neighbours_rankings_are_others_and_there_is_no_pca(data, found):
+    averaged = measure(data, embedded(data), neighbours=3)
+    for name in ("paper", "every"):
+        own, plain = (each["protocols"][name] for each in (averaged, found))
+        assert own["pca"] == {}
+        assert own["database"] == plain["database"]
+        assert own["whole"]["queries"] == plain["whole"]["queries"]
+        assert own["whole"]["map"] != plain["whole"]["map"]
+    assert averaged["flags"] == found["flags"]
+    assert {row["type"] for row in averaged["types"]} == {row["type"] for row in found["types"]}

@@ -9,7 +9,7 @@ from moderator.demo.drawings import draw, names
 from training.data.sets import QuerySet, RetrievalData, relevant_by_name
 from training.folder import Photo, read_photos
 from training.stages.buckets import buckets
-from training.stages.settings import ClassifySettings, RetrieveSettings
+from training.stages.settings import ClassifySettings, DistilSettings, RetrieveSettings
 
 SIDE = 64
 SPEC = NetworkSpec("squeezenet1_1", "mac", 3.0, None, InputSpec(buckets(SIDE)))
@@ -84,6 +84,18 @@ def balanced_settings(cache: Path, **changes: Any) -> RetrieveSettings:
         "lr": 0.001,
     }
     return RetrieveSettings(**{**SHORT, **few, "cache": str(cache), **changes})
+
+
+def distil_settings(cache: Path, **changes: Any) -> DistilSettings:
+    """Likewise, taught by a network of random weights, always the same ones."""
+    few = {
+        "batch": 4,
+        "lr": 1e-4,
+        "teacher": "squeezenet1_1",
+        "teacher_weights": "random",
+        "teacher_size": SIDE,
+    }
+    return DistilSettings(**{**SHORT, **few, "cache": str(cache), **changes})
 
 
 def damaged(photo: Photo, folder: Path) -> Photo:

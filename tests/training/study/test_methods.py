@@ -31,9 +31,25 @@ def test_what_begins_with_another_has_its_trunk():
             assert isinstance(method.settings, RetrieveSettings)
 
 
+def test_what_is_measured_with_neighbours_is_another_methods_network():
+    measured = [method for method in METHODS if method.neighbours]
+    assert {method.network for method in measured} == {"cls+double", "distilled"}
+    for method in METHODS:
+        assert (method.network is None) == (method.neighbours == 0)
+        if method.network is not None:
+            own = BY_LABEL[method.network]
+            assert (method.settings, method.pooling) == (own.settings, own.pooling)
+
+
 def test_what_the_paper_has_too_is_called_as_its_rows():
     rows = {label: paper.method(label) for label in (*OFF_THE_SHELF, *BY_LABEL)}
-    assert {label for label, row in rows.items() if row is None} == {"gem", "multi-similarity"}
+    assert {label for label, row in rows.items() if row is None} == {
+        "gem",
+        "multi-similarity",
+        "distilled",
+        "distilled, neighbours",
+        "cls+double, neighbours",
+    }
     named = [row for row in rows.values() if row is not None]
     assert len({row.key for row in named}) == len(named)
 

@@ -22,7 +22,8 @@ TINY = {
     "optimiser": "adamw",
 }
 PAIRS = {"positives_per_type": 4, "negatives_per_type": 4}
-SCHEDULE = Schedule(TINY, {**TINY, **PAIRS}, TINY)
+TAUGHT = {"teacher": "squeezenet1_1", "teacher_weights": "random", "teacher_size": 64}
+SCHEDULE = Schedule(TINY, {**TINY, **PAIRS}, TINY, {**TINY, **TAUGHT})
 
 
 def study_in(folder, **changes):

@@ -1,0 +1,117 @@
+"""Distillation: its batches and loss, what it learns from, and whole runs."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from models.network import RetrievalNetwork
+from tests.training.stages.samples import SPEC, distil_settings
+from training.errors import BadInput
+from training.method.losses import distillation_loss
+from training.stages.batch import Batch
+from training.stages.distil import NO_TYPE, SCALE, SMOOTHING, _Distil, fit_distil
+from training.stages.trained import load_trained
+
+HEADED = replace(SPEC, pooling="gem", dimension=8)
+
+
+@pytest.fixture
+def taught_data(data):
+    """One of the validation's photographs, as if nobody knew its type."""
+    return replace(data, untyped=data.validation.database[:1])
+
+
+@pytest.fixture
+def stage(taught_data, cache):
+    torch.manual_seed(0)
+    return _Distil(RetrievalNetwork(HEADED), taught_data, distil_settings(cache))
+
+
+def test_all_photographs_are_learnt_from_and_firearms_twice_as_often(stage, taught_data):
+    assert stage.photos == (*taught_data.train, *taught_data.untyped, *taught_data.harmless)
+    counts = np.zeros(len(stage.photos))
+    for epoch in range(400):
+        batches = stage.batches(epoch)
+        assert len(batches) == len(stage.photos) // 4
+        assert all(len(batch.places) == 4 for batch in batches)
+        counts += np.bincount(
+            np.concatenate([batch.places for batch in batches]), minlength=len(counts)
+        )
+    firearms = len(taught_data.train) + 1
+    assert counts[:firearms].mean() / counts[firearms:].mean() == pytest.approx(2, rel=0.1)
+
+
+def test_the_loss_is_that_of_a_loop_over_photographs(stage):
+    batch = Batch(np.array([0, 7, 18, 19, 3]))
+    assert stage._labels[18] == NO_TYPE
+    rows = functional.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(1)))
+    targets = [stage._targets[place] for place in batch.places]
+    near = sum(1 - float(a @ b) for a, b in zip(rows, targets, strict=True)) / 5
+    apart = sum(
+        (float(a @ b) - float(c @ d)) ** 2
+        for a, c in zip(rows, targets, strict=True)
+        for b, d in zip(rows, targets, strict=True)
+    )
+    mistaken = []
+    types = [functional.normalize(row, dim=0) for row in stage.head.weight.detach()]
+    for row, place in zip(rows, batch.places, strict=True):
+        label = int(stage._labels[place])
+        if label == NO_TYPE:
+            continue
+        logits = [SCALE * float(row @ own) for own in types]
+        total = math.log(sum(map(math.exp, logits)))
+        costs = [total - logit for logit in logits]
+        mistaken.append((1 - SMOOTHING) * costs[label] + SMOOTHING * sum(costs) / len(costs))
+    expected = near + 20 * apart / 25 + 0.15 * sum(mistaken) / len(mistaken)
+    assert float(stage.loss(rows, batch).detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_nothing_is_lost_where_the_learner_says_what_the_teacher_says(stage):
+    targets = stage._targets[:6]
+    assert float(distillation_loss(targets, targets, similarity_weight=20)) < 1e-6
+    with pytest.raises(ValueError, match="differ"):
+        distillation_loss(targets, targets[:, :4], similarity_weight=1)
+
+
+def test_types_need_not_teach(taught_data, cache):
+    torch.manual_seed(0)
+    settings = distil_settings(cache, label_weight=0.0)
+    stage = _Distil(RetrievalNetwork(HEADED), taught_data, settings)
+    batch = Batch(np.arange(5))
+    rows = functional.normalize(torch.randn(5, 8))
+    alone = distillation_loss(rows, stage._targets[:5], similarity_weight=20)
+    assert torch.equal(stage.loss(rows, batch), alone)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"harmless_per_batch": 2}, "all of --harmless"), ({"batch": 99}, "lower --batch")],
+)
+def test_what_cannot_be_learnt_so_is_told(changes, said, taught_data, cache):
+    with pytest.raises(BadInput, match=said):
+        _Distil(RetrievalNetwork(HEADED), taught_data, distil_settings(cache, **changes))
+
+
+def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
+    settings = distil_settings(cache, epochs=6, lr=1e-3)
+    result = fit_distil(taught_data, HEADED, settings, tmp_path / "run", console)
+    lines = [json.loads(line) for line in (tmp_path / "run/progress.jsonl").open()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.85 * losses[0]
+    assert 0 <= result["best_map"] <= 1
+    assert result["stage"] == "distil"
+    network = load_trained(tmp_path / "run")
+    assert network.spec.dimension == 8
+
+
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(taught_data, cache, console, tmp_path):
+    settings = distil_settings(cache, epochs=2)
+    fit_distil(taught_data, HEADED, settings, tmp_path / "whole", console)
+    fit_distil(taught_data, HEADED, settings, tmp_path / "again", console)
+    whole, again = (load_trained(tmp_path / name).state_dict() for name in ("whole", "again"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)

@@ -1,0 +1,63 @@
+"""What a teacher says: the same each time, kept, and in the learner's dimensions."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.stages.samples import damaged, distil_settings
+from training.errors import BadInput
+from training.stages.teacher import projected, taught
+
+
+def test_rows_are_normalised_and_kept(data, tmp_path):
+    settings = distil_settings(tmp_path)
+    rows = taught(data.train, settings, 8)
+    assert rows.shape == (len(data.train), 8)
+    assert rows.dtype == np.float32
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    (kept,) = tmp_path.glob("teacher-*.npz")
+    before = kept.stat().st_mtime_ns
+    assert np.array_equal(taught(data.train, settings, 8), rows)
+    assert kept.stat().st_mtime_ns == before
+    shutil.rmtree(tmp_path)
+    assert np.array_equal(taught(data.train, settings, 8), rows)
+
+
+def test_other_photographs_and_other_teachers_are_asked_anew(data, tmp_path):
+    settings = distil_settings(tmp_path)
+    few = taught(data.train[1:], settings, 17)
+    (kept,) = tmp_path.glob("teacher-*.npz")
+    assert len(np.load(kept)["rows"]) == len(data.train) - 1
+    taught(data.train, settings, 4)
+    assert len(np.load(kept)["rows"]) == len(data.train)
+    assert np.array_equal(taught(data.train[1:], settings, 17), few)
+    taught(data.train, replace(settings, teacher_pooling="mac"), 4)
+    taught(data.train, replace(settings, lr=0.5), 4)
+    assert len(list(tmp_path.glob("teacher-*.npz"))) == 2
+
+
+def test_too_few_photographs_for_the_dimension_are_told(data, tmp_path):
+    with pytest.raises(BadInput, match=r"cannot teach 200; give a lower --dimension"):
+        taught(data.train, distil_settings(tmp_path), 200)
+
+
+def test_a_photograph_that_cannot_be_read_is_named(data, tmp_path):
+    bad = damaged(data.train[0], tmp_path)
+    with pytest.raises(BadInput, match=bad.path.name):
+        taught((bad, *data.train), distil_settings(tmp_path / "cache"), 4)
+
+
+def test_all_dimensions_keep_every_cosine():
+    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32) + 1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert projected(rows, 6) @ projected(rows, 6).T == pytest.approx(rows @ rows.T, abs=1e-5)
+
+
+def test_fewer_dimensions_are_those_that_differ_most():
+    lot = np.random.default_rng(1)
+    rows = (lot.normal(size=(200, 5)) * [5, 0.1, 3, 0.1, 0.1]).astype(np.float32)
+    kept = projected(rows, 2)
+    expected = rows[:, [0, 2]] / np.linalg.norm(rows[:, [0, 2]], axis=1, keepdims=True)
+    assert np.abs(kept) == pytest.approx(np.abs(expected), abs=0.15)

@@ -1,0 +1,143 @@
+"""Beyond the paper: a small network learns what a larger one says of photographs.
+
+Types teach a network what tells those types apart, and little of types it has not seen. A larger
+network trained on a million photographs says of every photograph how like it is to every other
+one, with a firearm of known type, of unknown type, or none: so all of them can be learnt from.
+
+Source: knowledge distillation (Hinton 2015) of embeddings and of the similarities between them
+(Park 2019, relational knowledge distillation).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.network import RetrievalNetwork
+from models.spec import NetworkSpec
+from training.data.sets import RetrievalData
+from training.errors import BadInput
+from training.method.losses import distillation_loss
+from training.stages.batch import Batch
+from training.stages.chance import chance
+from training.stages.fit import fit
+from training.stages.readable import check_queries, check_types
+from training.stages.settings import DistilSettings
+from training.stages.stage import Embed
+from training.stages.teacher import taught
+from training.stages.validation import retrieval_figures
+
+SCALE = 16.0
+"""By which cosines to types are multiplied before the softmax."""
+
+SMOOTHING = 0.1
+"""Share of a label that is given to all types."""
+
+NO_TYPE = -1
+
+
+def fit_distil(
+    data: RetrievalData,
+    network_spec: NetworkSpec,
+    settings: DistilSettings,
+    out: Path,
+    console: Console,
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Distil a teacher into a network and return what ``result.json`` holds.
+
+    Args:
+        data: All of ``train``, ``untyped`` and ``harmless`` are learnt from; the best network is
+            chosen on ``validation``.
+        network_spec: What the network is made of.
+        settings: Of the run.
+        out: The run's directory.
+        console: For progress.
+        resume: Go on with the run in ``out`` if there is one.
+        dry_run: Read everything, run a step of each kind, return the plan, and write no run.
+
+    Raises:
+        BadInput: Photographs, settings or the run's directory cannot be used.
+        ModelError: The network or the teacher cannot be made.
+    """
+    check_types(data.train, "learn from")
+    check_queries(data.validation)
+    return fit(
+        _Distil,
+        data=data,
+        spec=network_spec,
+        settings=settings,
+        out=out,
+        console=console,
+        resume=resume,
+        dry_run=dry_run,
+    )
+
+
+class _Distil:
+    """All photographs, what the teacher says of them, and queries to validate by."""
+
+    name = "distil"
+    judged_by = "map"
+    normalised = True
+
+    def __init__(
+        self, network: RetrievalNetwork, data: RetrievalData, settings: DistilSettings
+    ) -> None:
+        check_types(data.train, "learn from")
+        check_queries(data.validation)
+        if settings.harmless_per_batch:
+            raise BadInput("distil learns from all of --harmless; leave out --harmless-per-batch")
+        self._settings = settings
+        self._validation = data.validation
+        self.photos = (*data.train, *data.untyped, *data.harmless)
+        if len(self.photos) < settings.batch:
+            raise BadInput(
+                f"{len(self.photos)} photographs do not fill a batch; give a lower --batch"
+            )
+        self.scenes = data.harmless
+        self.measured = (*data.validation.queries, *data.validation.database)
+        names = {name: n for n, name in enumerate(sorted({p.name for p in data.train}))}
+        labels = [names[photo.name] for photo in data.train]
+        labels += [NO_TYPE] * (len(self.photos) - len(labels))
+        self._labels = torch.tensor(labels)
+        self._firearms = len(data.train) + len(data.untyped)
+        self._targets = torch.from_numpy(taught(self.photos, settings, network.dimension))
+        if network.head is not None and not Path(settings.init).is_dir():
+            # The features' own cosines are a good beginning, and this keeps them.
+            nn.init.orthogonal_(network.head.weight)
+            nn.init.zeros_(network.head.bias)
+        self.head: nn.Module = nn.Linear(network.dimension, len(names), bias=False)
+
+    def batches(self, epoch: int) -> list[Batch]:
+        """Return as many as all photographs fill; firearms are drawn twice as often as others."""
+        size = self._settings.batch
+        drawn = np.concatenate([np.arange(len(self.photos)), np.arange(self._firearms)])
+        order = chance(self._settings.seed, "order", epoch).permutation(drawn).astype(np.int64)
+        count = len(self.photos) // size
+        return [Batch(order[n * size : (n + 1) * size]) for n in range(count)]
+
+    def loss(self, vectors: Tensor, batch: Batch) -> Tensor:
+        """Return what the network says otherwise than the teacher, and how it mistakes types."""
+        settings, places = self._settings, torch.from_numpy(batch.places)
+        targets = self._targets[places].to(vectors.device)
+        loss = distillation_loss(vectors, targets, similarity_weight=settings.similarity_weight)
+        labels = self._labels[places].to(vectors.device)
+        typed = labels != NO_TYPE
+        if settings.label_weight and bool(typed.any()):
+            weight = functional.normalize(self.head.weight, dim=1)
+            logits = SCALE * functional.linear(vectors[typed], weight)
+            mistaken = functional.cross_entropy(logits, labels[typed], label_smoothing=SMOOTHING)
+            loss = loss + settings.label_weight * mistaken
+        return loss
+
+    def figures(self, embed: Embed) -> Mapping[str, float]:
+        """Return the validation's mean average precision (the authors' rule) and recall at 1."""
+        return retrieval_figures(self._validation, embed)

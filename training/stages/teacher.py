@@ -1,0 +1,144 @@
+"""What a larger network says of photographs: embeddings for a smaller one to learn.
+
+They are kept in the cache of pictures, as a run that goes on needs them again. Must not know what
+is learnt from them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import BadInput
+from training.folder import Photo
+from training.stages.pixelstore import default_cache
+from training.stages.settings import DistilSettings
+from training.stages.start import RANDOM, starting_network
+
+if TYPE_CHECKING:
+    from models.network import RetrievalNetwork
+
+LITE = "efficientnet-lite"
+LITE_FIGURE = (0.5, 0.5, 0.5)
+"""Mean and deviation of the input with which the weights ``efficientnet-lite`` were trained."""
+
+Rows = NDArray[np.float32]
+
+
+def taught(photos: Sequence[Photo], settings: DistilSettings, dimension: int) -> Rows:
+    """Return what the teacher says of photographs, in as many dimensions as the learner has.
+
+    Args:
+        photos: Of which it is asked.
+        settings: Name the teacher, and the folder that its embeddings are kept in.
+        dimension: D, of the learner.
+
+    Returns:
+        float32[N, D], L2-normalised: the teacher's embeddings, on the D directions along which
+        those of these photographs differ most.
+
+    Raises:
+        BadInput: A photograph cannot be read, or there are fewer photographs than dimensions.
+        ModelError: There is no such teacher.
+    """
+    rows = _embedded(photos, settings)
+    if min(rows.shape) < dimension:
+        raise BadInput(
+            f"a teacher of {rows.shape[1]} dimensions and {rows.shape[0]} photographs cannot "
+            f"teach {dimension}; give a lower --dimension"
+        )
+    return projected(rows, dimension)
+
+
+def projected(rows: Rows, dimension: int) -> Rows:
+    """Return rows on the directions along which they differ most, L2-normalised anew.
+
+    The mean is kept, so that cosines stay what they were as far as the directions hold it.
+
+    Args:
+        rows: float32[N, C].
+        dimension: D, at most N and C.
+
+    Returns:
+        float32[N, D].
+    """
+    wide = rows.astype(np.float64)
+    centred = wide - wide.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    kept = wide @ directions[:, ::-1][:, :dimension]
+    return (kept / np.linalg.norm(kept, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
+
+
+def _embedded(photos: Sequence[Photo], settings: DistilSettings) -> Rows:
+    """Return what is kept of the teacher; it is asked only of photographs that it has not seen."""
+    cache = Path(settings.cache) if settings.cache else default_cache()
+    file = cache / f"teacher-{_digest(settings)}.npz"
+    known = _kept(file)
+    new = list({p.digest: p for p in photos if p.digest not in known}.values())
+    if new:
+        rows = _ask(_network(settings), new, settings.precision)
+        known.update(zip((photo.digest for photo in new), rows, strict=True))
+        _keep(file, known)
+    return np.stack([known[photo.digest] for photo in photos])
+
+
+def _kept(file: Path) -> dict[str, Rows]:
+    if not file.is_file():
+        return {}
+    with np.load(file, allow_pickle=False) as kept:
+        return dict(zip(kept["digests"].tolist(), kept["rows"], strict=True))
+
+
+def _keep(file: Path, known: Mapping[str, Rows]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{os.getpid()}-{file.name}")
+    np.savez(beside, digests=np.array(list(known)), rows=np.stack(list(known.values())))
+    beside.replace(file)
+
+
+def _digest(settings: DistilSettings) -> str:
+    asked = {k: v for k, v in settings.to_json().items() if k.startswith("teacher")}
+    if settings.teacher_weights == RANDOM:
+        asked["seed"] = settings.seed
+    asked["precision"] = settings.precision
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _network(settings: DistilSettings) -> "RetrievalNetwork":
+    import torch
+
+    from models.device import resolve_device
+    from models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, NetworkSpec
+    from training.stages.chance import number
+    from training.stages.trained import load_trained
+
+    if Path(settings.teacher_weights).is_dir():
+        network = load_trained(Path(settings.teacher_weights))
+    else:
+        lite = settings.teacher_weights == LITE
+        figures = (LITE_FIGURE, LITE_FIGURE) if lite else (IMAGENET_MEAN, IMAGENET_STD)
+        size = settings.teacher_size
+        given = InputSpec(((size, size),), *figures)
+        spec = NetworkSpec(settings.teacher, settings.teacher_pooling, 3.0, None, given)
+        torch.manual_seed(number(settings.seed, "teacher"))
+        network = starting_network(spec, settings.teacher_weights)
+    return network.eval().to(resolve_device(settings.device))
+
+
+def _ask(network: "RetrievalNetwork", photos: Sequence[Photo], precision: str) -> Rows:
+    from training.embedding import embed
+    from training.stages.vectors import autocast
+
+    with autocast(network.device, precision):
+        found = embed(network, [photo.path for photo in photos], network.spec.input)
+    for place, why in found.unreadable.items():
+        raise BadInput(
+            f"{photos[place].name}/{photos[place].path.name} cannot be read: {why}; mend or "
+            "remove it"
+        )
+    return found.rows.astype(np.float32)
