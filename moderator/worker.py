@@ -132,7 +132,7 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
                 "permission to see it; `moderator topics create` makes the topics"
             )
         stop.wait(RETRY)
-    if settings.cache.redis_url is not None and not stop.is_set():
+    if settings.cache.shared and not stop.is_set():
         check_redis(settings.cache, left(), stop)
     return not stop.is_set()
 
