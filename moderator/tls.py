@@ -73,8 +73,11 @@ def _load_certificate(context: ssl.SSLContext, files: Files, key_password: str |
         # Without a password OpenSSL would ask for one at the terminal.
         context.load_cert_chain(str(files.certfile), files.keyfile, key_password or "")
     except (OSError, ValueError) as error:
+        reason = "no PEM, or the key's password is wrong"
+        if not isinstance(error, ssl.SSLError) or error.reason:
+            reason = _reason(error)
         raise BadSettings(
-            f"{named}: {_reason(error)}; name PEM files of a certificate and its key, and set "
+            f"{named}: {reason}; name PEM files of a certificate and its key, and set "
             f"{files.prefix}key_password where the key is encrypted"
         ) from None
 

@@ -270,8 +270,10 @@ class _Member:
         exactly_once = kafka.delivery == "exactly-once"
         most = settings.limits.max_post_bytes
         return Publisher(
-            lambda: clients.producer(
-                kafka, transactional=exactly_once, max_request=most + clients.HEADROOM
+            lambda: clients.reached_before(
+                lambda: clients.producer(
+                    kafka, transactional=exactly_once, max_request=most + clients.HEADROOM
+                )
             ),
             clients.discard,
             settings.topics,

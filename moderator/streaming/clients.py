@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from kafka import (
     KafkaAdminClient,
@@ -16,12 +16,14 @@ from kafka import (
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from moderator.errors import Unavailable
+from moderator.errors import BadSettings, Unavailable
 from moderator.records import Partition
 from moderator.settings import Kafka
 from moderator.streaming.connecting import ATTEMPT, connected
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PARTITION_BYTES = 2 * 2**20
 """Bytes of a partition that one fetch takes; a larger record still comes, alone (KIP-74)."""
@@ -113,6 +115,20 @@ def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = Non
             "transaction_timeout_ms": round(kafka.transaction_timeout * 1000),
         }
     return connected(_Bounded, kafka, configuration)
+
+
+def reached_before(make: Callable[[], T]) -> T:
+    """Make a client for brokers that took these settings before.
+
+    What they refuse now may be well again soon: a password that is being rotated.
+
+    Raises:
+        Unavailable: They refuse the settings, or cannot be reached.
+    """
+    try:
+        return make()
+    except BadSettings as error:
+        raise Unavailable(str(error)) from None
 
 
 class _Bounded(KafkaProducer):  # type: ignore[misc]
