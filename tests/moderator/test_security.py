@@ -121,7 +121,7 @@ def rotate(world: Secured, password: str, *, restart: bool = True) -> None:
     """Give the user another password, and have every connection made anew."""
     with world.kafka.admin() as admin:
         admin.alter_user_scram_credentials(
-            [UserScramCredentialUpsertion(WORKER, ScramMechanism.SCRAM_SHA_512, 4096, password)]
+            [UserScramCredentialUpsertion(WORKER, ScramMechanism.SCRAM_SHA_512, password)]
         )
     if restart:
         world.kafka.restart()
