@@ -68,7 +68,7 @@ def _brokers(settings: Settings, dimension: int) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    if settings.cache.redis_url is None:
+    if not settings.cache.shared:
         yield Finding("ok", "redis", "none is set: embeddings are kept in process memory")
         return
     from moderator.caching.cache import check_redis

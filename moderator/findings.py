@@ -80,8 +80,7 @@ def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator
         dimension: Of the release's embeddings; flagged records hold one an image.
     """
     servers = settings.kafka.bootstrap_servers
-    user = settings.kafka.sasl_username
-    identity = f"as {user}" if user else "without a user"
+    identity = settings.kafka.identity
     version = ".".join(map(str, facts.version))
     known = f"{facts.brokers} broker{'s' * (facts.brokers != 1)}, Kafka {version} or later"
     yield Finding("ok", "brokers", f"{servers} answers {identity}: {known}")

@@ -122,7 +122,7 @@ def _alone(settings: Settings, files: int) -> Settings:
     return settings.model_copy(
         update={
             "pipeline": pipeline.model_copy(update={"decode_processes": processes}),
-            "cache": cache.model_copy(update={"redis_url": None}),
+            "cache": cache.in_memory(),
         }
     )
 

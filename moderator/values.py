@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from moderator.secret_file import read_secret
+
 NO_STORES = {"file", "local", "git", "http", "https"}
 """Schemes of fsspec that lead to this machine's disk, or to hosts past ``allowed_hosts``."""
 
@@ -77,6 +79,25 @@ def _present(path: Path) -> Path:
     return path
 
 
+def _secret(path: Path) -> Path:
+    read_secret(path)
+    return path
+
+
+def _token_endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return url
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError(
+            "it is no place of tokens; write https://host/path of an identity provider, or "
+            "file:///path of a file that holds one"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("leave user and password out of the URL; there are settings for them")
+    return url
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Action = Literal["flag", "pass"]
@@ -86,3 +107,5 @@ Brokers = Annotated[str, AfterValidator(_brokers)]
 Hosts = Annotated[Texts, AfterValidator(_hosts)]
 Stores = Annotated[Texts, AfterValidator(_stores)]
 PresentFile = Annotated[Path, AfterValidator(_present)]
+SecretFile = Annotated[Path, AfterValidator(_secret)]
+TokenEndpoint = Annotated[str, AfterValidator(_token_endpoint)]

@@ -132,7 +132,7 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
                 "permission to see it; `moderator topics create` makes the topics"
             )
         stop.wait(RETRY)
-    if settings.cache.redis_url is not None and not stop.is_set():
+    if settings.cache.shared and not stop.is_set():
         check_redis(settings.cache, left(), stop)
     return not stop.is_set()
 
@@ -270,8 +270,10 @@ class _Member:
         exactly_once = kafka.delivery == "exactly-once"
         most = settings.limits.max_post_bytes
         return Publisher(
-            lambda: clients.producer(
-                kafka, transactional=exactly_once, max_request=most + clients.HEADROOM
+            lambda: clients.reached_before(
+                lambda: clients.producer(
+                    kafka, transactional=exactly_once, max_request=most + clients.HEADROOM
+                )
             ),
             clients.discard,
             settings.topics,

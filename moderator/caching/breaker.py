@@ -17,6 +17,9 @@ LONGEST_PAUSE = 30.0
 class Breaker:
     """Closed while all is well; opens at a failure and lets one probe through after each pause.
 
+    What fails again within ``LONGEST_PAUSE`` of a probe that succeeded goes on where it was: else
+    one that answers probes and nothing more would be asked again and again after a second.
+
     Safe to use from several threads.
 
     Args:
@@ -27,6 +30,8 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._pause = 0.0
+        self._last_pause = 0.0
+        self._closed_at = 0.0
         self._retry_at = 0.0
         self._probing = False
 
@@ -51,7 +56,7 @@ class Breaker:
         with self._lock:
             was_closed = self._pause == 0
             if was_closed:
-                self._pause = FIRST_PAUSE
+                self._pause = self._next_pause()
             elif self._probing:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             else:
@@ -64,5 +69,12 @@ class Breaker:
         """Close; return whether it was open before."""
         with self._lock:
             was_open = self._pause > 0
+            if was_open:
+                self._last_pause, self._closed_at = self._pause, self._clock()
             self._pause, self._probing = 0.0, False
             return was_open
+
+    def _next_pause(self) -> float:
+        """Return the pause after a failure of what was well: the first, or twice the last."""
+        soon = self._last_pause > 0 and self._clock() - self._closed_at < LONGEST_PAUSE
+        return min(2 * self._last_pause, LONGEST_PAUSE) if soon else FIRST_PAUSE

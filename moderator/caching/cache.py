@@ -91,7 +91,7 @@ def open_cache(
     Raises:
         BadSettings: ``redis_url`` is not a URL of Redis.
     """
-    if cache.redis_url is None:
+    if not cache.shared:
         return MemoryCache(cache.cache_entries, REGION_BYTES if rows else None)
     from moderator.caching.redis_cache import RedisCache
     from moderator.caching.redis_value import Shape
@@ -111,7 +111,7 @@ def check_redis(cache: settings.Cache, timeout: float, stop: threading.Event | N
         BadSettings: It refuses the user or password, or the URL is not one of Redis.
         Unavailable: It did not answer in time.
     """
-    if cache.redis_url is None:
+    if not cache.shared:
         return
     from moderator.caching.redis_client import wait_for_redis
 

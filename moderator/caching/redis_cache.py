@@ -4,15 +4,17 @@ An outage of Redis costs hits, never decisions: nothing here raises in use, a lo
 longer than ``redis_timeout``, a write is not waited for. Knows nothing of pictures.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 from prometheus_client import Counter, Gauge
-from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from moderator import settings
 from moderator.caching.breaker import Breaker
@@ -68,8 +70,8 @@ class RedisCache:
     ) -> None:
         self._timeout = cache.redis_timeout
         self._ttl = max(1, round(cache.cache_ttl * 1000))
-        self._shape = shape
         short = network_digest.removeprefix("sha256:")[:SHORT_DIGEST]
+        self._shape = replace(shape, network=bytes.fromhex(short).ljust(8, b"\0"))
         # Members that judge regions and others that do not would throw each other's entries out.
         kind = "regions:" if shape.rows else ""
         self._prefix = f"moderator:embedding:{short}:{kind}"
@@ -110,22 +112,41 @@ class RedisCache:
             CACHE_DROPPED.inc(len(entries))
 
     def close(self) -> None:
-        """Write what was handed over, where Redis answers, and let go of the connection.
+        """Write what was handed over, where Redis answers in time, and let go of the connection.
 
         Nothing may be asked any more.
         """
-        self._thread.shutdown(wait=True)
+        last = self._thread.submit(lambda: None)
+        self._thread.shutdown(wait=False)
+        with contextlib.suppress(TimeoutError):
+            last.result(self._timeout * (MAX_PENDING + 1))
+        # Whatever is still under way ends with its connection.
+        self._client.connection_pool.disconnect()
         self._client.close()
 
     def _read(self, keys: Sequence[str]) -> Sequence[Any] | None:
         """Return the values of these keys, None where they cannot be had."""
-        answer = self._thread.submit(self._client.mget, keys)
+        answer = self._thread.submit(self._values, keys)
         try:
-            return cast("Sequence[Any]", answer.result(self._timeout))
+            return answer.result(self._timeout)
         except Exception as error:  # whatever it is, it costs hits, not decisions
             answer.cancel()
             self._lost(error)
             return None
+
+    def _values(self, keys: Sequence[str]) -> Sequence[Any]:
+        """Return the values of keys, no more of each than an entry has; None where there is none.
+
+        A value of another kind is none; whoever can write to Redis could fill our memory else.
+        """
+        asked = self._client.pipeline(transaction=False)
+        for key in keys:
+            asked.getrange(key, 0, self._shape.most_bytes)
+        answers = asked.execute(raise_on_error=False)
+        for each in answers:
+            if isinstance(each, Exception) and not _of_another_kind(each):
+                raise each
+        return [None if isinstance(each, Exception) else each or None for each in answers]
 
     def _found(self, digests: Sequence[str], values: Sequence[Any]) -> dict[str, Cached]:
         found = {}
@@ -167,7 +188,9 @@ class RedisCache:
     def _probe(self) -> None:
         """Find out whether Redis is back, without waiting for the answer."""
         if self._asking.probe_due():
-            self._thread.submit(self._client.ping).add_done_callback(self._probed)
+            self._thread.submit(self._values, [self._prefix + "probe"]).add_done_callback(
+                self._probed
+            )
 
     def _probed(self, answer: "Future[Any]") -> None:
         if answer.exception() is not None:
@@ -181,3 +204,8 @@ class RedisCache:
         if self._asking.failed():
             text = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             logger.warning("Redis: %s; deciding goes on without the cache", text)
+
+
+def _of_another_kind(error: Exception) -> bool:
+    """Whether a command was refused because its key holds a list or the like."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from moderator.caching.cached import Cached
 
-HEADER = struct.Struct("<4sHHHHII")
-"""Magic, version, frames, frames at most, dimension, width, height; little-endian.
+HEADER = struct.Struct("<4sHHHHII8s")
+"""Magic, version, frames, frames at most, dimension, width, height, network; little-endian.
 
 Then come frames × dimension numbers, float16, little-endian. Where regions are judged, each
 frame's size (``SIZE``) stands before them, and a frame has a row for each region after its own.
@@ -25,8 +25,8 @@ SIZE = struct.Struct("<HH")
 """Height and width of a frame as the network took it, in pixels; little-endian."""
 
 MAGIC = b"MEMB"
-VERSION = 1
-REGIONS_VERSION = 2
+VERSION = 3
+REGIONS_VERSION = 4
 
 MAX_SIDE = 1_000_000
 """Pixels of a side beyond which a picture cannot have been decoded."""
@@ -39,6 +39,9 @@ NORM_TOLERANCE = 0.01
 class Shape:
     """What this member's entries look like: dimension of the network, frames judged at most.
 
+    ``network`` are the first bytes of its digest, so that what another one gave is not taken for
+    its own, however it came under its key.
+
     ``rows`` says how many embeddings a frame of each size has, by height and width in pixels; it
     is empty where regions are not judged, and each frame then has one.
     """
@@ -46,11 +49,18 @@ class Shape:
     dimension: int
     max_frames: int
     rows: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    network: bytes = bytes(8)
 
     @property
     def version(self) -> int:
         """Of the layout of its entries."""
         return REGIONS_VERSION if self.rows else VERSION
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of its largest entry; whatever is longer is none."""
+        rows = max(self.rows.values(), default=1)
+        return HEADER.size + self.max_frames * (SIZE.size + 2 * rows * self.dimension)
 
 
 def encode(cached: Cached, shape: Shape) -> bytes:
@@ -58,8 +68,9 @@ def encode(cached: Cached, shape: Shape) -> bytes:
     rows, dimension = cached.embeddings.shape
     frames = len(cached.sizes) if shape.rows else rows
     header = HEADER.pack(
-        MAGIC, shape.version, frames, shape.max_frames, dimension, cached.width, cached.height
-    )
+        MAGIC, shape.version, frames, shape.max_frames, dimension, cached.width, cached.height,
+        shape.network,
+    )  # fmt: skip
     sizes = b"".join(SIZE.pack(*size) for size in cached.sizes) if shape.rows else b""
     return header + sizes + cached.embeddings.astype("<f2").tobytes()
 
@@ -68,8 +79,9 @@ def decode(value: bytes, shape: Shape) -> Cached | None:
     """Return the entry that these bytes are, None where they are not one of this shape."""
     if len(value) < HEADER.size:
         return None
-    magic, version, frames, at_most, dimension, width, height = HEADER.unpack_from(value)
-    if (magic, version, dimension) != (MAGIC, shape.version, shape.dimension):
+    magic, version, frames, at_most, dimension, width, height, network = HEADER.unpack_from(value)
+    ours = (MAGIC, shape.version, shape.dimension, shape.network)
+    if (magic, version, dimension, network) != ours:
         return None
     if not (_whole(frames, at_most, shape) and _is_side(width) and _is_side(height)):
         return None

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import (
     KafkaAdminClient,
@@ -14,29 +14,16 @@ from kafka import (
     TopicPartition,
 )
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import (
-    AuthorizationError,
-    IncompatibleBrokerVersion,
-    KafkaConfigurationError,
-    KafkaError,
-    KafkaTimeoutError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from moderator.errors import BadSettings, Unavailable
 from moderator.records import Partition
 from moderator.settings import Kafka
-from moderator.streaming.transport import mend
+from moderator.streaming.connecting import ATTEMPT, connected
 
-mend()
 logger = logging.getLogger(__name__)
 
-ATTEMPT = 3.0
-"""Seconds that one attempt to reach the brokers may take."""
+T = TypeVar("T")
 
 PARTITION_BYTES = 2 * 2**20
 """Bytes of a partition that one fetch takes; a larger record still comes, alone (KIP-74)."""
@@ -46,14 +33,6 @@ FETCH_BYTES = 32 * 2**20
 
 LINGER = 0.005
 """Seconds that a record waits for others to go with it; every batch is flushed anyway."""
-
-REFUSALS = (
-    AuthorizationError,
-    IncompatibleBrokerVersion,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
-"""Answers of a broker that trying again does not change."""
 
 DEAD_LETTER_ROOM = 64 * 1024
 """Bytes that the dead-letter topic takes beyond those of a post (design section 3)."""
@@ -97,7 +76,7 @@ def consumer(kafka: Kafka, *, group: bool, client_id: str = "moderator") -> Kafk
             "session_timeout_ms": session,
             "heartbeat_interval_ms": min(3000, session // 5),
         }
-    return _built(KafkaConsumer, kafka, configuration)
+    return connected(KafkaConsumer, kafka, configuration)
 
 
 def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = None) -> KafkaProducer:
@@ -135,7 +114,21 @@ def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = Non
             "transactional_id": transactional_id(kafka),
             "transaction_timeout_ms": round(kafka.transaction_timeout * 1000),
         }
-    return _built(_Bounded, kafka, configuration)
+    return connected(_Bounded, kafka, configuration)
+
+
+def reached_before(make: Callable[[], T]) -> T:
+    """Make a client for brokers that took these settings before.
+
+    What they refuse now may be well again soon: a password that is being rotated.
+
+    Raises:
+        Unavailable: They refuse the settings, or cannot be reached.
+    """
+    try:
+        return make()
+    except BadSettings as error:
+        raise Unavailable(str(error)) from None
 
 
 class _Bounded(KafkaProducer):  # type: ignore[misc]
@@ -216,7 +209,7 @@ def admin(kafka: Kafka, attempt: float = ATTEMPT) -> KafkaAdminClient:
         Unavailable: The brokers cannot be reached.
     """
     bootstrap = round(attempt * 1000)
-    return _built(
+    return connected(
         KafkaAdminClient,
         kafka,
         {"client_id": "moderator-admin", "bootstrap_timeout_ms": bootstrap},
@@ -270,74 +263,3 @@ def missing_topics(kafka: Kafka, topics: Iterable[str]) -> list[str]:
     finally:
         client.close()
     return [topic for topic in topics if topic not in known]
-
-
-class _Telling(KafkaConnectionManager):  # type: ignore[misc]
-    """A connection manager that keeps why the brokers refused a connection.
-
-    The client itself goes on trying until its time is up, and then says only that it is.
-    """
-
-    refusal: KafkaError | None = None
-
-    def get_connection(self, *args: Any, **given: Any) -> Any:
-        connection = super().get_connection(*args, **given)
-        connection.init_future.add_errback(self._note)
-        return connection
-
-    def _note(self, error: Exception) -> None:
-        if isinstance(error, REFUSALS):
-            self.refusal = error
-
-
-def _built(cls: Callable[..., Any], kafka: Kafka, configuration: dict[str, Any]) -> Any:
-    """Construct a client; one whose construction fails leaves no connection or thread behind."""
-    opened: list[tuple[KafkaNetClient, _Telling]] = []
-
-    def opening(**given: Any) -> KafkaNetClient:
-        net = NetworkSelector(**given)
-        manager = _Telling(net, **given)
-        opened.append((KafkaNetClient(net=net, manager=manager), manager))
-        return opened[-1][0]
-
-    try:
-        return cls(**(_common(kafka) | configuration), kafka_client=opening)
-    except (AssertionError, KafkaError, OSError, ValueError) as error:
-        refusals = [manager.refusal for _, manager in opened if manager.refusal is not None]
-        for client, _ in opened:
-            client.close()
-        raise _owned(refusals[0] if refusals else error, kafka) from None
-
-
-def _owned(error: Exception, kafka: Kafka) -> BadSettings | Unavailable:
-    """Say whose fault it is that a client could not be constructed."""
-    at = kafka.bootstrap_servers
-    if isinstance(error, SaslAuthenticationFailedError):
-        return BadSettings(
-            f"{at} refuses user {kafka.sasl_username!r}: wrong user name or password; check "
-            "sasl_username, sasl_password and sasl_mechanism"
-        )
-    if isinstance(error, KafkaConfigurationError) or not isinstance(error, KafkaError):
-        return BadSettings(f"the Kafka client refuses its settings: {error}")
-    if isinstance(error, UnsupportedSaslMechanismError):
-        return BadSettings(f"{at} does not offer {kafka.sasl_mechanism}; check sasl_mechanism")
-    if isinstance(error, AuthorizationError):
-        return BadSettings(f"{at} does not permit it: {error}; grant this user what it needs")
-    if isinstance(error, IncompatibleBrokerVersion):
-        return BadSettings(f"{at} is no broker this client can talk to: {error}")
-    return Unavailable(f"no broker answers at {at} ({type(error).__name__})")
-
-
-def _common(kafka: Kafka) -> dict[str, Any]:
-    password = kafka.sasl_password
-    return {
-        "bootstrap_servers": [each.strip() for each in kafka.bootstrap_servers.split(",")],
-        "bootstrap_timeout_ms": round(ATTEMPT * 1000),
-        "security_protocol": kafka.security_protocol,
-        "sasl_mechanism": kafka.sasl_mechanism,
-        "sasl_plain_username": kafka.sasl_username,
-        "sasl_plain_password": password.get_secret_value() if password else None,
-        "ssl_cafile": str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
-        "api_version": kafka.kafka_api_version,
-        "reconnect_backoff_max_ms": 2000,
-    }

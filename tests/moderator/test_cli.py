@@ -97,7 +97,7 @@ def test_help_of_the_worker_names_every_setting_and_its_default() -> None:
     missing = [name for _, name, _ in fields() if not re.search(rf" {name} \w", text)]
     assert missing == []
     assert "max_batch Images at which a batch closes. [default: 32]" in text
-    assert "sasl_username SASL user name. [default: none]" in text
+    assert "sasl_username User name of PLAIN and SCRAM. [default: none]" in text
     assert "[default: the starter release]" in text
     assert text.count("[default: ") == len(list(fields()))
 

@@ -99,7 +99,6 @@ def test_a_file_may_have_tables_named_after_the_concerns(toml):
         ("ssl_cafile", "", None),
         ("redis_url", "", None),
         ("redis_url", "redis://a", SecretStr("redis://a")),
-        ("ssl_cafile", str(README), README),
         ("bootstrap_servers", "a, b_c:1,[::1]:65535", "a, b_c:1,[::1]:65535"),
         ("allowed_stores", "memory://a,gs://b/c/", ("memory://a", "gs://b/c/")),
         ("allowed_root", "", None),
@@ -238,7 +237,15 @@ SECRETS = [name for _, name, field in fields() if "SecretStr" in str(field.annot
 
 
 def test_passwords_and_urls_that_may_hold_them_are_secrets():
-    assert set(SECRETS) == {"sasl_password", "redis_url"}
+    assert set(SECRETS) == {
+        "sasl_password",
+        "sasl_oauthbearer_client_secret",
+        "ssl_key_password",
+        "redis_url",
+        "redis_password",
+        "redis_key_password",
+    }
+    assert {f"{name}_file" for name in SECRETS} <= {name for _, name, _ in fields()}
 
 
 @pytest.mark.parametrize(
@@ -302,7 +309,7 @@ def test_the_table_is_the_same_on_every_machine(monkeypatch):
         "| `decode_processes` | one per core, 8 at most | Processes that decode images. |",
         "| `release` | the starter release | Release directory to serve. |",
         "| `redis_timeout` | `0.25` | Seconds an answer of Redis may take. |",
-        "| `sasl_password` | none | SASL password. |",
+        "| `sasl_password` | none | Password of that user. |",
     ):
         assert row in text.splitlines()
 

@@ -76,6 +76,7 @@ rootLogger.appenderRef.console.ref=console
 FIELD, LINE, HEADER, NULL = "\x1f", "\x1e", "\x1d", "\x1a"
 """What the console consumer puts between things; none of them occurs in JSON."""
 
+HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m")
 
 
@@ -97,6 +98,7 @@ class KafkaService(Service):
 
     Args:
         folder: An empty folder for data, configuration and log.
+        java_options: Of the broker, beside those of its heap.
 
     Raises:
         ServiceMissingError: Java, or Kafka's jars and Maven, are not there.
@@ -105,20 +107,20 @@ class KafkaService(Service):
     start_timeout = 60.0
     """It takes 5 on an idle machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, java_options: tuple[str, ...] = ()) -> None:
         self._java = program("java", "openjdk-17-jre-headless")
         try:
             self._jars = kafka_jars()
         except JarsMissingError as error:
             raise ServiceMissingError(str(error)) from None
         self._folder = folder
-        self._plain, self._sasl, controller = free_port(), free_port(), free_port()
+        self._plain, self._sasl, self._controller = free_port(), free_port(), free_port()
         self._config = folder / "server.properties"
         self._config.write_text(
             SERVER.format(
                 plain=self._plain,
                 sasl=self._sasl,
-                controller=controller,
+                controller=self._controller,
                 user=SASL_USERNAME,
                 password=SASL_PASSWORD,
                 folder=folder,
@@ -126,8 +128,8 @@ class KafkaService(Service):
             )
         )
         (folder / "log4j2.properties").write_text(LOGGING)
-        heap = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
-        command = self._command("kafka.Kafka", str(self._config), options=heap)
+        self._format_options: tuple[str, ...] = ()
+        command = self._command("kafka.Kafka", str(self._config), options=(*HEAP, *java_options))
         super().__init__("kafka", command, folder)
 
     @property
@@ -223,7 +225,7 @@ class KafkaService(Service):
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self._command(
             "kafka.tools.StorageTool",
-            *("format", "-t", f"A{cluster[1:]}", "-c", str(self._config)),
+            *("format", "-t", f"A{cluster[1:]}", "-c", str(self._config), *self._format_options),
             options=SHORT_LIVED,
         )
         subprocess.run(command, check=True, capture_output=True, timeout=120)

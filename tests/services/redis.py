@@ -50,3 +50,45 @@ class RedisService(Service):
                 return bool(client.ping())
         except (RedisError, OSError):
             return False
+
+
+class SecureRedisService(RedisService):
+    """A server over TLS alone, named ``localhost``, that knows one user with least rights.
+
+    Args:
+        folder: An empty folder for its log.
+        certificate: The files of its certificate and key.
+        authority: File of the authority, which clients trust.
+        user: Name and password of the one user.
+    """
+
+    def __init__(
+        self, folder: Path, certificate: tuple[Path, Path], authority: Path, user: tuple[str, str]
+    ) -> None:
+        self._authority, self._user = authority, user
+        self.port = free_port()
+        cert, key = certificate
+        command = [program("redis-server", "redis-server"), "--port", "0"]
+        command += ["--tls-port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--tls-cert-file", str(cert), "--tls-key-file", str(key)]
+        command += ["--tls-ca-cert-file", str(authority), "--tls-auth-clients", "optional"]
+        command += ["--user", user[0], "on", f">{user[1]}", "~moderator:embedding:*"]
+        command += ["-@all", "+ping", "+getrange", "+set"]
+        command += ["--user", "operator", "on", f">{user[1]}", "~*", "+@all"]
+        command += ["--user", "default", "off"]
+        Service.__init__(self, "redis", command, folder)
+
+    @property
+    def url(self) -> str:
+        """The URL, without user and password."""
+        return f"rediss://localhost:{self.port}/0"
+
+    def client(self) -> "Redis":
+        """Return a client that may do everything; the caller closes it."""
+        return Redis.from_url(
+            self.url,
+            username="operator",
+            password=self._user[1],
+            ssl_ca_certs=str(self._authority),
+            socket_timeout=5,
+        )

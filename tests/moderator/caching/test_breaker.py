@@ -57,7 +57,22 @@ def test_failures_that_were_under_way_do_not_lengthen_the_pause():
     assert breaker.probe_due()
 
 
-def test_after_a_success_the_pause_is_the_first_one_again():
+def test_what_answers_probes_and_nothing_more_is_asked_ever_more_rarely():
+    clock = Clock()
+    breaker = Breaker(clock)
+    pauses = []
+    for _ in range(7):
+        breaker.failed()
+        begin = clock.now
+        while not breaker.probe_due():
+            clock.now += 0.5
+        pauses.append(clock.now - begin)
+        breaker.succeeded()
+        clock.now += 0.5
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_long_after_a_success_the_pause_is_the_first_one_again():
     clock = Clock()
     breaker = Breaker(clock)
     for _ in range(4):
@@ -65,6 +80,7 @@ def test_after_a_success_the_pause_is_the_first_one_again():
         clock.now += LONGEST_PAUSE
         assert breaker.probe_due()
     breaker.succeeded()
+    clock.now += LONGEST_PAUSE
     breaker.failed()
     clock.now += FIRST_PAUSE
     assert breaker.probe_due()

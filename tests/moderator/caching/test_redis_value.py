@@ -29,12 +29,14 @@ def test_what_was_encoded_comes_back(frames):
 
 def test_the_layout_is_the_documented_one():
     value = encode(_cached(1), SHAPE)
-    assert struct.unpack("<4sHHHHII", value[:20]) == (MAGIC, 1, 1, 3, 24, 640, 480)
-    assert len(value) == 20 + 2 * 24
+    assert struct.unpack("<4sHHHHII8s", value[:28]) == (
+        MAGIC, 3, 1, 3, 24, 640, 480, bytes(8)
+    )  # fmt: skip
+    assert len(value) == 28 + 2 * 24
 
 
 def _with(value: bytes, **changes: int | bytes) -> bytes:
-    names = ("magic", "version", "frames", "at_most", "dimension", "width", "height")
+    names = ("magic", "version", "frames", "at_most", "dimension", "width", "height", "network")
     header = dict(zip(names, HEADER.unpack_from(value), strict=True)) | changes
     return HEADER.pack(*header.values()) + value[HEADER.size :]
 
@@ -44,6 +46,8 @@ def _with(value: bytes, **changes: int | bytes) -> bytes:
     [
         {"magic": b"GIF8"},
         {"version": 2},
+        {"version": 4},
+        {"network": b"another!"},
         {"frames": 0},
         {"frames": 1},
         {"frames": 3},
@@ -66,7 +70,7 @@ def test_frames_and_dimension_that_fit_the_length_but_not_the_network_are_not_ta
     assert decode(_with(value, frames=2, dimension=24), SHAPE) is None, "norms are those of halves"
 
 
-@pytest.mark.parametrize("length", [0, 1, 19, 20, 20 + 2 * 24 - 1, 20 + 2 * 24 + 1, 10_000])
+@pytest.mark.parametrize("length", [0, 1, 27, 28, 28 + 2 * 24 - 1, 28 + 2 * 24 + 1, 10_000])
 def test_another_length_is_not_taken(length):
     value = encode(_cached(1), SHAPE)
     assert decode((value + bytes(10_000))[:length], SHAPE) is None
@@ -77,6 +81,11 @@ def test_rows_that_are_not_finite_or_not_of_norm_one_are_not_taken(number):
     cached = _cached(2)
     cached.embeddings[1, 5] = number
     assert decode(encode(cached, SHAPE), SHAPE) is None
+
+
+def test_no_entry_is_longer_than_the_longest():
+    assert len(encode(_cached(3), SHAPE)) <= SHAPE.most_bytes
+    assert len(encode(_regional(SQUARE, SQUARE, SQUARE), REGIONAL)) == REGIONAL.most_bytes
 
 
 def test_rows_of_zeros_are_not_taken():
@@ -105,7 +114,9 @@ def test_an_entry_counts_only_where_it_holds_all_frames_that_would_be_judged(
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_raise_and_what_is_taken_is_of_norm_one(value):
     assert decode(value, SHAPE) is None
-    found = decode(HEADER.pack(MAGIC, 1, 1, 3, 24, 9, 9) + value[:48].ljust(48, b"\0"), SHAPE)
+    found = decode(
+        HEADER.pack(MAGIC, 3, 1, 3, 24, 9, 9, bytes(8)) + value[:48].ljust(48, b"\0"), SHAPE
+    )
     assert found is None or abs(np.linalg.norm(found.embeddings.astype(np.float64)) - 1) < 0.011
 
 
@@ -167,4 +178,4 @@ def test_a_region_in_which_nothing_is_seen_is_taken_and_a_frame_is_not():
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise_where_regions_are_judged(value):
     assert decode(value, REGIONAL) is None
-    decode(HEADER.pack(MAGIC, 2, 1, 3, 24, 9, 9) + value, REGIONAL)
+    decode(HEADER.pack(MAGIC, 4, 1, 3, 24, 9, 9, bytes(8)) + value, REGIONAL)

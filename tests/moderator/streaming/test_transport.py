@@ -7,7 +7,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
-from moderator.streaming import clients, transport
+from moderator.streaming import connecting, transport
 
 
 @pytest.fixture
@@ -47,6 +47,6 @@ def test_a_broken_connection_is_an_error_of_the_client(pair) -> None:
 
 
 def test_all_clients_receive_so() -> None:
-    assert clients.mend is transport.mend
+    assert connecting.mend is transport.mend
     assert KafkaTCPTransport._sock_recv is transport._received
     assert KafkaSSLTransport._sock_recv is transport._received
