@@ -36,7 +36,7 @@ DEATHS = ("crash", "timeout", "memory", "idle")
 
 @dataclass
 class Tally:
-    """What became of the files; ``peak`` is bytes of a decode process's memory, ``slowest`` seconds."""
+    """What became of the files; ``peak`` is bytes of a decode process, ``slowest`` seconds."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)

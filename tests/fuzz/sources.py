@@ -103,7 +103,7 @@ def _tiffs() -> list[bytes]:
 
 
 def _big_endian() -> bytes:
-    """A grey TIFF whose figures have their high bytes first, which Pillow reads but never writes."""
+    """A grey TIFF of high bytes first, which Pillow reads but never writes."""
     width, height = 64, 48
     body = bytes(n % 251 for n in range(width * height))
     entries = [
