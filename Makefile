@@ -3,6 +3,9 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
+# Damaged images that `make fuzz` decodes, and what they are made from.
+FILES ?= 20000
+SEED ?=
 # Photographs to build the starter release from; never part of the repository.
 DATA ?= ../shared/data
 
@@ -11,7 +14,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark photographs clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark photographs fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +56,9 @@ benchmark: $(READY) services ## Measure the worker against what its own work all
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)
+
+fuzz: $(READY) ## Decode damaged images: FILES=20000 of SEED (default: the date); keeps what kills
+	@$(PY) -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## Remove caches and build outputs; the environment stays
 	@rm -rf build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

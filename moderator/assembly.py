@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Self
 from models.release import Release
 from moderator.decide import Actions
 from moderator.decisions import Provenance
+from moderator.decoding import sandbox
 from moderator.decoding.decoders import DecodeLimits, DecodePool
+from moderator.errors import BadSettings
 from moderator.settings import Judging, Limits, Settings
 from moderator.slots import CHANNELS, SlotArena
 
@@ -162,11 +164,17 @@ def actions(judging: Judging) -> Actions:
 
 
 def _decode_limits(limits: Limits) -> DecodeLimits:
+    reason = sandbox.refusal() if limits.decode_sandbox == "required" else None
+    if reason is not None:
+        raise BadSettings(
+            f"decode_sandbox is required but {reason}; permit seccomp, or set it to preferred"
+        )
     return DecodeLimits(
         max_pixels=limits.max_image_pixels,
         max_frames=limits.max_frames,
         timeout=limits.decode_timeout,
         memory=limits.decode_memory,
+        sandbox=limits.decode_sandbox,
     )
 
 

@@ -11,8 +11,12 @@ from moderator.settings import Serving
 QUIET = ("kafka", "urllib3", "PIL", "asyncio")
 """Loggers of libraries that tell more than an operator wants to know at INFO."""
 
-SECRET = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
-"""Loggers that write the brokers' password out at DEBUG, as a setting or as what is sent."""
+SECRET = (
+    *("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser"),
+    "kafka.producer",
+)
+"""Loggers that write secrets out at DEBUG: the brokers' password, as a setting or as what is sent,
+and dead letters whole, whose URLs may hold passwords and signatures."""
 
 SILENT = ("kafka.net",)
 """Loggers that tell of every attempt to connect as an error; who attempts it says how it went."""

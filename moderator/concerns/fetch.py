@@ -1,8 +1,9 @@
 """Images by reference."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moderator.concerns.concern import Concern
 from moderator.values import Hosts, Seconds, Stores
@@ -27,3 +28,24 @@ class Fetch(Concern):
         default=2.0, gt=0, description="Seconds an image may take to arrive."
     )
     fetch_connections: int = Field(default=16, ge=1, le=256, description="Images fetched at once.")
+    fetch_per_host: int | None = Field(
+        default=None,
+        ge=1,
+        le=255,
+        description="Of these, from one host; fewer than fetch_connections, so that no host can "
+        "take all. None: half of them.",
+    )
+
+    @property
+    def share(self) -> int:
+        """Images fetched from one host at once, 1 or more."""
+        return self.fetch_per_host or max(1, self.fetch_connections // 2)
+
+    @model_validator(mode="after")
+    def _no_host_takes_all(self) -> Self:
+        if self.share >= self.fetch_connections > 1:
+            raise ValueError(
+                f"fetch_per_host ({self.share}) must be less than fetch_connections "
+                f"({self.fetch_connections}), so that no host can take all"
+            )
+        return self

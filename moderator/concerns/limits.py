@@ -1,5 +1,7 @@
 """What a post and an image may be."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from moderator.concerns.concern import Concern
@@ -18,11 +20,17 @@ class Limits(Concern):
     )
     max_frames: int = Field(default=3, ge=1, le=16, description="Frames judged of an animation.")
     decode_timeout: Seconds = Field(
-        default=5.0, gt=0, description="Seconds an image may take to decode."
+        default=4.0, gt=0, description="Seconds an image may take to decode."
     )
     decode_memory: int = Field(
         default=2 * 2**30,
         ge=2**28,
         description="Bytes of address space that a decode process may take on top of what it has "
         "at its start.",
+    )
+    decode_sandbox: Literal["required", "preferred", "off"] = Field(
+        default="preferred",
+        description="Whether decode processes are kept from networks, files and other processes "
+        "(seccomp): required refuses to start where the kernel cannot, preferred warns, off "
+        "does not try.",
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from models.spec import InputSpec
+from moderator.decoding import sandbox
 from moderator.decoding.decode import Undecodable, decode
 from moderator.slots import ArenaHandle, SlotArena
 
@@ -33,8 +34,14 @@ FORK = struct.Struct("<q")
 READY = b'"ready"\n'
 """The first line of a decode process; later ones answer its images one by one, in order."""
 
+UNCONFINED = b'"ready, unconfined"\n'
+"""The first line instead, of one that could do more than decode."""
+
 MAX_FILES = 16
 """Files that a decode process may have open: its sockets, the slots, and little else."""
+
+CPU_GRACE = 2
+"""Whole seconds of CPU time on top of an image's time: its parent, who says why, comes first."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -78,20 +85,27 @@ def _decode_process(
     """Decode until the parent is gone; never returns into the nursery's code."""
     try:
         _die_with_parent()
-        _quieten_libraries()
+        _silence()
         _restrain(given["memory"])
+        connection.sendall(READY if _confine(given["sandbox"]) else UNCONFINED)
         limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
-        serve(connection, arena, spec, limits)
+        serve(connection, arena, spec, limits, given["timeout"])
     except (ConnectionError, EOFError):
         pass
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        # No answer that is agreed on, so that it is logged and this process replaced.
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps({type(error).__name__: str(error)}).encode() + b"\n")
         os._exit(1)
     os._exit(0)
 
 
 def serve(
-    connection: socket.socket, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+    connection: socket.socket,
+    arena: SlotArena,
+    spec: InputSpec,
+    limits: Mapping[str, int],
+    timeout: float,
 ) -> None:
     """Answer every image before the next is begun, so that a death is the first unanswered one's.
 
@@ -99,12 +113,12 @@ def serve(
         ConnectionError, EOFError: The parent is gone.
     """
     stream = connection.makefile("rb")
-    connection.sendall(READY)
     while header := stream.read(REQUEST.size):
         slot, length = REQUEST.unpack(header)
         data = stream.read(length)
         if len(data) < length:
             raise EOFError
+        _allow_cpu(timeout)
         connection.sendall(json.dumps(_answer(data, slot, arena, spec, limits)).encode() + b"\n")
 
 
@@ -126,19 +140,51 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _quieten_libraries() -> None:
-    """Keep this process's own errors on stderr, and what C libraries say of bad images off it."""
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+def _silence() -> None:
+    """Keep off the member's output what C libraries, and those who take them over, may say."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _restrain(memory: int) -> None:
     """Limit what a bad image can take; the time it takes is the parent's to watch."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     most = _address_space() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limits = {
+        resource.RLIMIT_AS: most,
+        resource.RLIMIT_CORE: 0,
+        # Where the sandbox is missing these two still hold: nothing written, nothing forked.
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_NOFILE: MAX_FILES,
+    }
+    for limit, value in limits.items():
+        resource.setrlimit(limit, (value, value))
+
+
+def _confine(mode: str) -> bool:
+    """Return whether this process can do no more than decode.
+
+    Raises:
+        SandboxRefused: It could do more, and the mode is ``required``.
+    """
+    if mode == "off":
+        return False
+    try:
+        sandbox.confine()
+    except sandbox.SandboxRefused:
+        if mode == "required":
+            raise
+        return False
+    return True
+
+
+def _allow_cpu(timeout: float) -> None:
+    """End this process if the next image takes more, even where the parent does not look."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime + timeout) + CPU_GRACE
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def _address_space() -> int:

@@ -9,9 +9,11 @@ import socket
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from moderator.decoding.decode import CAUSES
-from moderator.decoding.decode_process import READY, REQUEST
+from moderator.decoding.decode_process import READY, REQUEST, UNCONFINED
 
 SEND_BUFFER = 2**20
 """Bytes of the next image that the kernel takes while a process decodes (as far as it allows)."""
@@ -19,8 +21,13 @@ SEND_BUFFER = 2**20
 BURIAL_TIMEOUT = 1.0
 """Seconds that the end of a killed process is waited for."""
 
+Sandbox = Literal["required", "preferred", "off"]
+
 NO_SLOT = -1
 """The slot of an image whose turn has not come."""
+
+LEAST_TIME = 0.5
+"""Seconds that an image has in a process even if it has spent its time in another."""
 
 MAX_ANSWER = 2**16
 """Bytes that unanswered lines may hold; a process that says more has been taken over."""
@@ -45,13 +52,15 @@ class DecodeLimits:
     """What an image may take.
 
     ``max_pixels`` and ``max_frames`` are those of ``decode``; ``timeout`` is in seconds an image;
-    ``memory`` is the bytes of address space on top of what the process has before any image.
+    ``memory`` is the bytes of address space on top of what the process has before any image;
+    ``sandbox`` says whether a process must, should or need not be confined to decoding.
     """
 
     max_pixels: int
     max_frames: int
     timeout: float
     memory: int
+    sandbox: Sandbox = "preferred"
 
 
 @dataclass(eq=False, slots=True)
@@ -59,7 +68,7 @@ class Job:
     """An image to decode.
 
     ``deaths`` counts the processes that it has cost, ``nursery_deaths`` how often the nursery
-    ended while it was decoded.
+    ended while it was decoded; ``spent`` is the seconds it has had from processes that it cost.
     """
 
     data: bytes
@@ -67,6 +76,7 @@ class Job:
     slot: int = NO_SLOT
     deaths: int = 0
     nursery_deaths: int = 0
+    spent: float = 0.0
 
 
 class Decoder:
@@ -89,9 +99,11 @@ class Decoder:
         self.jobs: deque[Job] = deque()
         self.deadline: float | None = now + start
         self.ready = False
+        self.confined = False
         self.fresh = True
         self.alone = False
         self._timeout = timeout
+        self._begun = now
         self._outbox: deque[memoryview] = deque()
         self._inbox = bytearray()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -111,7 +123,7 @@ class Decoder:
         self.fresh = False
         self.jobs.append(job)
         if len(self.jobs) == 1:
-            self.deadline = now + self._timeout
+            self._begin(now)
         header = REQUEST.pack(job.slot, len(job.data))
         self._outbox.extend((memoryview(header), memoryview(job.data)))
         self.send()
@@ -159,9 +171,10 @@ class Decoder:
         Raises:
             ValueError: It is not the line that is agreed on.
         """
-        if line + b"\n" != READY:
+        if line + b"\n" not in (READY, UNCONFINED):
             raise ValueError(f"{line[:80]!r} at its start")
         self.ready = True
+        self.confined = line + b"\n" == READY
         self.deadline = None
 
     def answered(self, line: bytes, now: float) -> tuple[Job, Decoded | str]:
@@ -173,10 +186,25 @@ class Decoder:
         if not self.jobs:
             raise ValueError("an answer without a question")
         result = _parsed(line, self.jobs[0].slot)
+        self.charge(now)
         job = self.jobs.popleft()
         self.alone = False
-        self.deadline = now + self._timeout if self.jobs else None
+        self.deadline = None
+        if self.jobs:
+            self._begin(now)
         return job, result
+
+    def charge(self, now: float) -> None:
+        """Count what the first image has taken so far as spent."""
+        self.jobs[0].spent += now - self._begun
+
+    def computes(self) -> bool:
+        """Whether it is at work right now: neither stopped nor waiting, nor gone."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "R"
 
     def end(self) -> list[Job]:
         """Wait for the end of the process, which has been killed; return the images it had."""
@@ -190,6 +218,11 @@ class Decoder:
                 pass
         self.connection.close()
         return jobs
+
+    def _begin(self, now: float) -> None:
+        """Start the time of the first image."""
+        self._begun = now
+        self.deadline = now + max(LEAST_TIME, self._timeout - self.jobs[0].spent)
 
 
 def _parsed(line: bytes, slot: int) -> Decoded | str:

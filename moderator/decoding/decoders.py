@@ -14,7 +14,10 @@ import time
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 
+from prometheus_client import Counter, Gauge
+
 from models.spec import InputSpec
+from moderator.decoding import sandbox
 from moderator.decoding.decode import MIN_SIDE, Undecodable
 from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
@@ -23,6 +26,16 @@ from moderator.slots import SlotArena
 __all__ = ["DecodeLimits", "DecodePool", "Decoded"]
 
 logger = logging.getLogger(__name__)
+
+DECODE_DEATHS = Counter(
+    "moderator_decode_process_deaths_total",
+    "Decode processes that ended, by cause; idle: without having had an image.",
+    ["cause"],
+)
+CONFINED = Gauge(
+    "moderator_decode_processes_confined",
+    "1 while decode processes can do no more than decode, 0 where they have no sandbox.",
+)
 
 DEPTH = 2
 """Images that a process has in hand: one that it decodes, and one to go on with at once."""
@@ -65,6 +78,8 @@ class DecodePool:
             "memory": limits.memory,
             "max_pixels": limits.max_pixels,
             "max_frames": min(limits.max_frames, arena.frames),
+            "timeout": limits.timeout,
+            "sandbox": limits.sandbox,
         }
         self._nursery = Nursery(arena, given)
         self._decoders: list[Decoder] = []
@@ -77,6 +92,7 @@ class DecodePool:
         self._closing = False
         self._waking = False
         self._starved = False
+        self._reported = False
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -242,6 +258,7 @@ class DecodePool:
             return
         if not decoder.ready:
             decoder.begin(line)
+            self._report(confined=decoder.confined)
             return
         job, result = decoder.answered(line, time.monotonic())
         if isinstance(result, Decoded):
@@ -256,6 +273,13 @@ class DecodePool:
         else:
             self._set_aside(job, result)
 
+    def _report(self, *, confined: bool) -> None:
+        CONFINED.set(confined)
+        if not confined and self._limits.sandbox != "off" and not self._reported:
+            self._reported = True
+            reason = sandbox.refusal() or "the filter was refused"
+            logger.warning("decode processes run without their sandbox: %s", reason)
+
     def _plausible(self, decoded: Decoded) -> bool:
         """Whether it is what ``decode`` can give: some frames of the input's sizes."""
         width, height = decoded.width, decoded.height
@@ -268,14 +292,18 @@ class DecodePool:
         self._decoders.remove(decoder)
         self._selector.unregister(decoder.connection)
         forked = self._nursery.bury(decoder.pid)
+        if cause == "crash" and decoder.jobs:
+            decoder.charge(time.monotonic())
         jobs = decoder.end()
         if not jobs:
+            DECODE_DEATHS.labels("idle").inc()
             logger.warning("decode process %d ended without an image", decoder.pid)
             self._back_off()
             return
         if not forked:
             self._resume(decoder, jobs)
             return
+        DECODE_DEATHS.labels(cause).inc()
         logger.warning("decode process %d ended at an image (%s)", decoder.pid, cause)
         suspect, *others = jobs
         self._queue.extendleft(reversed(others))
@@ -300,6 +328,9 @@ class DecodePool:
         now = time.monotonic()
         for decoder in tuple(self._decoders):
             if decoder.deadline is not None and decoder.deadline <= now:
+                if decoder.jobs and decoder.computes():
+                    # Its image is slow in itself. One that was stopped or starved has a second try.
+                    decoder.jobs[0].deaths = DEATHS
                 self._bury(decoder, "timeout")
 
     def _patience(self) -> float | None:

@@ -40,9 +40,11 @@ class Nursery:
 
     Args:
         arena: The slots that decode processes write to.
-        given: What decode processes need besides: ``input``, ``memory``, ``max_pixels`` and
-            ``max_frames``.
+        given: What decode processes need besides: ``input``, ``memory``, ``max_pixels``,
+            ``max_frames``, ``timeout`` and ``sandbox``.
     """
+
+    module = "moderator.decoding.decode_process"
 
     def __init__(self, arena: SlotArena, given: Mapping[str, Any]) -> None:
         self._arena = arena
@@ -121,7 +123,7 @@ class Nursery:
             }
             told = json.dumps({**self._given, "arena": shared, "control": theirs.fileno()})
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "moderator.decoding.decode_process", told],
+                [sys.executable, "-P", "-m", self.module, told],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), handle.fd),

@@ -41,6 +41,10 @@ NOT_PUBLIC = (
 """What ``ipaddress`` calls global in one of the Python versions at hand, and is not for us."""
 
 
+ISATAP = (0x00005EFE, 0x02005EFE)
+"""The upper half of an interface identifier whose lower half is an IPv4 address (RFC 5214)."""
+
+
 class Resolver(Protocol):
     """Where a host's addresses come from."""
 
@@ -126,7 +130,8 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one of the open Internet, of one host.
 
     Not so: private, loopback, link-local (with the metadata services of clouds), shared,
-    multicast, reserved and unspecified ones, and IPv6 addresses that hold such an IPv4 address.
+    multicast, reserved and unspecified ones, and IPv6 addresses that hold such an IPv4 address,
+    or, by ISATAP, any.
     An address with a scope (``fe80::1%eth0``) is not public either.
     """
     try:
@@ -139,6 +144,8 @@ def is_public(address: str) -> bool:
         for network, shift in EMBEDDING:
             if parsed in network:
                 return is_public(str(ipaddress.IPv4Address(int(parsed) >> shift & 0xFFFFFFFF)))
+        if int(parsed) >> 32 & 0xFFFFFFFF in ISATAP:
+            return False
     if parsed.is_multicast or parsed.is_reserved or not parsed.is_global:
         return False
     return not any(parsed in network for network in NOT_PUBLIC)

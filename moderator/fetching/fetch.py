@@ -24,6 +24,9 @@ __all__ = ["CAUSES", "Fetcher", "Unreachable"]
 
 logger = logging.getLogger(__name__)
 
+MAX_SLOW = 10_000
+"""Hosts remembered as slow: names under a wildcard are for posts to invent."""
+
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
@@ -38,7 +41,8 @@ class Fetcher:
     """Fetches images on threads of its own.
 
     The time of a fetch counts from its own start, so that a long queue makes nothing unreachable.
-    No host has more than half of the connections, and once one does not answer in time, what has
+    A connection that comes free goes to the host that has the fewest. No host has more than its
+    share of them; once one does not answer in time it has a single one until it does, and what has
     already waited for it that long is not tried any more: a slow host holds up its own images
     alone, and those only for about twice the time.
 
@@ -66,7 +70,9 @@ class Fetcher:
         )
         self._files = FileSource(fetch.allowed_root, max_bytes)
         self._stores = StoreSource(fetch.allowed_stores, max_bytes, fetch.fetch_connections)
-        self._share = max(1, fetch.fetch_connections // 2)
+        self._share = fetch.share
+        self._free = fetch.fetch_connections
+        self._slow: set[str] = set()
         self._threads = ThreadPoolExecutor(fetch.fetch_connections, thread_name_prefix="fetch")
         self._active: dict[str, int] = defaultdict(int)
         self._waiting: dict[str, deque[_Waiting]] = defaultdict(deque)
@@ -94,7 +100,7 @@ class Fetcher:
                 future.cancel()
             else:
                 self._waiting[host].append(_Waiting(url, future, time.monotonic()))
-                self._start(host)
+                self._start()
         return future
 
     def close(self) -> None:
@@ -118,19 +124,30 @@ class Fetcher:
             return "/".join(url.split("/", 3)[:3])
         raise Unreachable("not-allowed")
 
-    def _start(self, host: str) -> None:
-        """Start what may start of a host's images; the lock is held."""
-        queue = self._waiting[host]
-        while queue and self._active[host] < self._share:
+    def _start(self) -> None:
+        """Start what may start now, the host with the fewest connections first; lock held."""
+        while self._free:
+            able = [host for host in self._waiting if self._active.get(host, 0) < self._most(host)]
+            if not able:
+                return
+            host = min(able, key=lambda host: self._active.get(host, 0))
+            queue = self._waiting.pop(host)
+            first = queue.popleft()
+            if queue:
+                # Behind the others: hosts with equally many take turns.
+                self._waiting[host] = queue
+            self._free -= 1
             self._active[host] += 1
-            self._threads.submit(self._run, host, queue.popleft())
-        if not queue:
-            del self._waiting[host]
+            self._threads.submit(self._run, host, first)
+
+    def _most(self, host: str) -> int:
+        return 1 if host in self._slow else self._share
 
     def _run(self, host: str, waiting: _Waiting) -> None:
         try:
             if not waiting.future.cancelled():
                 body = self._get(waiting.url)
+                self._slow.discard(host)
                 with contextlib.suppress(InvalidStateError):
                     waiting.future.set_result(body)
         except Unreachable as error:
@@ -152,22 +169,27 @@ class Fetcher:
         return self._stores.get(url, self._timeout)
 
     def _take_late(self, host: str) -> list[_Waiting]:
-        """Take out of the queue what has waited as long as a fetch may take."""
+        """Take out of the queue what has waited as long as a fetch may take; the host is slow."""
         before = time.monotonic() - self._timeout
         late: list[_Waiting] = []
         with self._lock:
+            if len(self._slow) < MAX_SLOW:
+                self._slow.add(host)
             queue = self._waiting.get(host, deque())
             while queue and queue[0].since <= before:
                 late.append(queue.popleft())
+            if not queue:
+                self._waiting.pop(host, None)
         return late
 
     def _end(self, host: str) -> None:
         with self._lock:
+            self._free += 1
             self._active[host] -= 1
-            if not self._closed:
-                self._start(host)
             if not self._active[host]:
                 del self._active[host]
+            if not self._closed:
+                self._start()
 
 
 def _fail(fetches: Sequence[_Waiting], error: Unreachable) -> None:

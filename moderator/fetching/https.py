@@ -6,6 +6,7 @@ of those comforts (redirects, decompression, reuse of names) is a way around a c
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -28,6 +29,11 @@ MAX_REDIRECTS = 3
 
 CHUNK = 2**16
 """Bytes read at once."""
+
+NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+"""A host's name in small letters; whatever else could stand in a URL is resolved nowhere."""
+
+MAX_NAME = 253
 
 REDIRECTS = (301, 302, 303, 307, 308)
 HEADERS = {
@@ -118,13 +124,14 @@ class HttpsSource:
     def _checked(self, url: str) -> tuple[str, SplitResult]:
         try:
             parts = urlsplit(url)
-            port = parts.port or PORT
-            name = (parts.hostname or "").rstrip(".")
+            port = PORT if parts.port is None else parts.port
+            name = (parts.hostname or "").removesuffix(".")
             host = name if name.isascii() else name.encode("idna").decode()
         except ValueError as error:
             raise Unreachable("not-allowed") from error
         plain = parts.scheme == "https" and port == PORT and "@" not in parts.netloc
-        if not plain or not (host in self._names or host.endswith(self._ends)) or not host:
+        allowed = host in self._names or host.endswith(self._ends)
+        if not plain or not allowed or not NAME.fullmatch(host) or len(host) > MAX_NAME:
             raise Unreachable("not-allowed")
         return host, parts
 
@@ -183,7 +190,10 @@ def _check(response: http.client.HTTPResponse) -> None:
         raise Unreachable("not-found")
     if response.status != HTTPStatus.OK:
         raise Unreachable("status")
-    if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
+    # Compressed, a few bytes may be any number; the request asks for none of it.
+    encoded = response.getheader("Content-Encoding", "identity").strip().lower()
+    transferred = response.getheader("Transfer-Encoding", "chunked").strip().lower()
+    if encoded != "identity" or transferred != "chunked":
         raise Unreachable("status")
 
 

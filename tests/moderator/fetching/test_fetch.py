@@ -97,6 +97,64 @@ def test_a_slow_host_leaves_connections_to_others(server, gate) -> None:
     fetcher.close()
 
 
+def test_no_host_has_more_than_its_share(server, gate) -> None:
+    fetcher = made(server, fetch_connections=5, fetch_per_host=2)
+    slow = [fetcher.fetch(f"https://{n % 2}.cdn.example/slow") for n in range(10)]
+    for _ in range(4):
+        assert gate.arrived.acquire(timeout=30)
+    assert not gate.arrived.acquire(timeout=0.2)
+    assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
+    gate.open.set()
+    assert all(future.result(60) == IMAGE for future in slow)
+    fetcher.close()
+
+
+def test_a_connection_that_comes_free_goes_to_the_host_with_the_fewest(server, gate) -> None:
+    order: list[str] = []
+
+    def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
+        order.append(host)
+        return server.resolve(host, port, timeout)
+
+    fetcher = made(server, resolver=resolve, fetch_connections=4, fetch_per_host=3)
+    first = [fetcher.fetch("https://a.cdn.example/slow") for _ in range(6)]
+    first += [fetcher.fetch("https://b.cdn.example/slow") for _ in range(3)]
+    for _ in range(4):
+        assert gate.arrived.acquire(timeout=30)
+    assert sorted(order) == ["a.cdn.example"] * 3 + ["b.cdn.example"]
+    last = fetcher.fetch("https://c.cdn.example/image.jpg")
+    gate.open.set()
+    assert last.result(60) == IMAGE
+    assert all(future.result(60) == IMAGE for future in first)
+    # Whichever host gave its connection back, b or c came before another of a's.
+    assert order[4] in ("b.cdn.example", "c.cdn.example")
+    fetcher.close()
+
+
+def test_a_host_that_did_not_answer_has_one_connection_until_it_does(server, gate) -> None:
+    fetcher = made(server, fetch_connections=8, fetch_per_host=4, fetch_timeout=0.5)
+    urls = ["https://slow.cdn.example/slow"] * 4
+    assert [cause(future) for future in map(fetcher.fetch, urls)] == ["timeout"] * 4
+    for _ in range(4):
+        assert gate.arrived.acquire(timeout=30)
+    again = [fetcher.fetch(url) for url in urls]
+    assert gate.arrived.acquire(timeout=30)
+    assert not gate.arrived.acquire(timeout=0.2)
+    assert {cause(future) for future in again} == {"timeout"}
+    gate.open.set()
+    assert fetcher.fetch(urls[0]).result(60) == IMAGE
+    assert all(fetcher.fetch(url).result(60) == IMAGE for url in urls)
+    assert not fetcher._slow
+    fetcher.close()
+
+
+def test_a_share_of_all_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r"fetch_per_host \(4\) must be less than"):
+        Fetch(fetch_connections=4, fetch_per_host=4)
+    assert Fetch(fetch_connections=1).share == 1
+    assert Fetch().share == 8
+
+
 def test_what_waits_for_a_host_that_does_not_answer_is_not_tried(server, gate) -> None:
     fetcher = made(server, fetch_connections=2, fetch_timeout=0.3)
     futures = [fetcher.fetch("https://slow.cdn.example/slow") for _ in range(6)]

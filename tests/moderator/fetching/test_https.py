@@ -1,9 +1,12 @@
 """Images over https: from allowed hosts alone, within time and size, whatever the host does."""
 
+import functools
+import gzip
 import logging
 import socket
 import ssl
 import threading
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -73,6 +76,10 @@ def quick_cause(server: TlsServer, behaviour: Any) -> str:
         "https://images.example:443/image.jpg",
         "https://images.example/image.jpg#part",
         "https://a.cdn.example/image.jpg",
+        "https://A.CDN.EXAMPLE./image.jpg",
+        "https://ｉｍａｇｅｓ.example/image.jpg",
+        "https://images.example:0443/image.jpg",
+        "https://images.example:/image.jpg",
         "https://images.example/image.jpg?width=100&name=a b",
     ],
 )
@@ -100,6 +107,35 @@ def test_an_image_of_an_allowed_host_is_fetched(fetcher, url) -> None:
         "https://[::1]/image.jpg",
         "https://[images.example/image.jpg",
         "https://2130706433/image.jpg",
+        "https://0x7f000001/image.jpg",
+        "https://0x7f.0.0.1/image.jpg",
+        "https://017700000001/image.jpg",
+        "https://0177.0.0.1/image.jpg",
+        "https://127.1/image.jpg",
+        "https://[::ffff:127.0.0.1]/image.jpg",
+        "https://[::ffff:7f00:1]/image.jpg",
+        "https://[fe80::1%25eth0]/image.jpg",
+        "https://１２７.０.０.１/image.jpg",
+        "https://images.example../image.jpg",
+        "https://.images.example/image.jpg",
+        "https://images.example:0/image.jpg",
+        "https://images.example:-443/image.jpg",
+        "https://images.example:99999/image.jpg",
+        "https://images%2eexample/image.jpg",
+        "https://images.example%00/image.jpg",
+        "https://images.example%23.cdn.example/image.jpg",
+        "https://10.0.0.1%2f.cdn.example/image.jpg",
+        "https://a b.cdn.example/image.jpg",
+        "https://a..cdn.example/image.jpg",
+        "https://..cdn.example/image.jpg",
+        "https://.cdn.example/image.jpg",
+        "https://a*b.cdn.example/image.jpg",
+        "https://a\\b.cdn.example/image.jpg",
+        "https://" + "a" * 64 + ".cdn.example/image.jpg",
+        "https://" + "a." * 125 + "cdn.example/image.jpg",
+        "https://ｉｍａｇｅｓ.example.org/image.jpg",
+        "https://imаges.example/image.jpg",
+        "https://xn--imges-vdf.example/image.jpg",
         "https:///image.jpg",
         "https://",
         "https:images.example/image.jpg",
@@ -168,6 +204,11 @@ def test_a_redirect_within_the_allowed_hosts_is_followed(server, fetcher, locati
         ("https://other.example/image.jpg", "not-allowed"),
         ("http://images.example/image.jpg", "not-allowed"),
         ("https://127.0.0.1/image.jpg", "not-allowed"),
+        ("https://2130706433/image.jpg", "not-allowed"),
+        ("//0x7f.1/image.jpg", "not-allowed"),
+        ("https://[::ffff:169.254.169.254]/latest/meta-data/", "not-allowed"),
+        ("https://169.254.169.254/latest/meta-data/", "not-allowed"),
+        ("gopher://images.example/", "not-allowed"),
         ("https://images.example:8080/image.jpg", "not-allowed"),
         ("https://user@images.example/image.jpg", "not-allowed"),
         ("file:///etc/passwd", "not-allowed"),
@@ -228,9 +269,40 @@ def test_any_answer_but_a_plain_one_is_none(server, fetcher, status, expected) -
     assert cause(fetcher) == expected
 
 
-def test_an_encoded_body_is_not_decompressed_but_refused(server, fetcher) -> None:
-    server.paths["/image.jpg"] = answer(IMAGE, Content_Encoding="gzip")
-    assert cause(fetcher) == "status"
+@functools.cache
+def bomb() -> bytes:
+    """Fifty megabytes of zeros, compressed twice, in less than a kilobyte."""
+    return gzip.compress(gzip.compress(bytes(50_000_000), 1))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Encoding": "gzip"},
+        {"Content_Encoding": "x-gzip"},
+        {"Content_Encoding": "deflate"},
+        {"Content_Encoding": "br"},
+        {"Content_Encoding": "zstd"},
+        {"Content_Encoding": "gzip, gzip"},
+        {"Content_Encoding": "identity, gzip"},
+        {"Content_Encoding": "GZip"},
+        {"Transfer_Encoding": "gzip"},
+        {"Transfer_Encoding": "gzip, chunked"},
+        {"Transfer_Encoding": "deflate"},
+    ],
+)
+def test_a_body_that_is_compressed_is_refused_and_never_inflated(server, fetcher, headers) -> None:
+    server.paths["/image.jpg"] = answer(bomb(), **headers)
+    assert len(bomb()) < MAX_BYTES
+    tracemalloc.start()
+    try:
+        assert cause(fetcher) == "status"
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_encoding_that_is_none_is_none(server, fetcher) -> None:
     server.paths["/image.jpg"] = answer(IMAGE, Content_Encoding="Identity")
     assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
 
@@ -309,6 +381,16 @@ def drip_continue(connection: ssl.SSLSocket, server: TlsServer) -> None:
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+def drip_chunks(connection: ssl.SSLSocket, server: TlsServer) -> None:
+    while not server.stopped.wait(0.02):
+        connection.sendall(b"1\r\nx\r\n")
+
+
+def endless_trailers(connection: ssl.SSLSocket, server: TlsServer) -> None:
+    while not server.stopped.wait(0.001):
+        connection.sendall(b"X: y\r\n" * 100)
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -318,8 +400,19 @@ def drip_continue(connection: ssl.SSLSocket, server: TlsServer) -> None:
         both(answer(length=5_000), silent),
         both(answer(length=5_000), drip),
         both(answer(length=None), drip),
+        both(answer(b"1\r\nx\r\n", length=None, Transfer_Encoding="chunked"), drip_chunks),
+        both(answer(b"0\r\n", length=None, Transfer_Encoding="chunked"), endless_trailers),
     ],
-    ids=["silent", "drips-head", "drips-continue", "no-body", "drips-body", "drips-without-length"],
+    ids=[
+        "silent",
+        "drips-head",
+        "drips-continue",
+        "no-body",
+        "drips-body",
+        "drips-without-length",
+        "drips-chunks",
+        "endless-trailers",
+    ],
 )
 def test_a_host_that_takes_its_time_is_not_waited_for(server, behaviour) -> None:
     assert quick_cause(server, behaviour) == "timeout"
@@ -366,9 +459,26 @@ def garbage(connection: ssl.SSLSocket, server: TlsServer) -> None:
         garbage,
         answer(IMAGE, length=len(IMAGE) + 1),
         answer(b"ff\r\nshort", length=None, Transfer_Encoding="chunked"),
+        answer(b"-5\r\nshort", length=None, Transfer_Encoding="chunked"),
+        answer(b"no\r\nfigure", length=None, Transfer_Encoding="chunked"),
+        answer(b"f" * 70_000 + b"\r\n", length=None, Transfer_Encoding="chunked"),
+        answer(IMAGE, **{f"X-{n}": "y" for n in range(200)}),
+        answer(IMAGE, X="y" * 70_000),
         both(answer(IMAGE, length=None), cut),
     ],
-    ids=["hangs-up", "cut", "garbage", "too-short", "chunk-too-short", "cut-without-length"],
+    ids=[
+        "hangs-up",
+        "cut",
+        "garbage",
+        "too-short",
+        "chunk-too-short",
+        "negative",
+        "no-figure",
+        "long-figure",
+        "many-headers",
+        "long-header",
+        "cut-without-length",
+    ],
 )
 def test_what_breaks_off_is_no_image(server, fetcher, behaviour) -> None:
     server.paths["/image.jpg"] = behaviour
