@@ -79,7 +79,8 @@ class Provenance:
 class Decided:
     """A post with its decision, ready to be published.
 
-    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage.
+    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage. Where
+    there is a ``retry``, that is published instead: it is not the last word.
     """
 
     post: Post
@@ -88,16 +89,25 @@ class Decided:
     provenance: Provenance
     decided_at: float
     seconds: Mapping[str, float] = field(default_factory=dict)
+    retry: "Outgoing | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record to publish; ``role`` is ``decisions``, ``flagged`` or ``dead_letter``."""
+    """One record to publish.
+
+    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a retry topic.
+    """
 
     role: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers together, at most."""
+        return len(self.key or b"") + len(self.value or b"") + _size(self.headers)
 
 
 def to_json(decided: Decided) -> dict[str, Any]:
@@ -127,6 +137,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
         },
         "decided_at": utc(decided.decided_at),
         "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
+        **({"attempts": post.attempt + 1} if post.attempt else {}),
     }
 
 
@@ -170,14 +181,16 @@ def _pixels(begin: float, share: float, length: int) -> tuple[int, int]:
 def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 
-    Always its decision; the flagged record where it is flagged; the dead letter where it could
-    not be judged, whatever its decision.
+    Its decision; the flagged record where it is flagged; the dead letter where it could not be
+    judged, whatever its decision. Or, instead of all of these, the record that tries it again.
 
     Args:
         decided: The post with its decision.
         room: Bytes a dead letter's key, value and headers may have together; one that would not
-            fit goes without its body.
+            fit goes without its body, and a post that would not fit is not tried again.
     """
+    if decided.retry is not None and decided.retry.size <= room:
+        return [decided.retry]
     body = to_json(decided)
     key = decided.post.post_id.encode(errors="backslashreplace")
     records = [Outgoing("decisions", key, _dumps(body))]
