@@ -32,6 +32,7 @@ from moderator.streaming.inbox import Inbox
 from moderator.streaming.prototype_reader import TopicReader
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
+from moderator.streaming.resuming import mend_resuming
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
@@ -257,6 +258,7 @@ class _Member:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
         tolerate_unreadable(consumer)
+        mend_resuming(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)

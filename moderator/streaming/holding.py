@@ -27,12 +27,12 @@ class Holding:
     def __init__(self, consumer: Seeker, wait: Callable[[Record], float]) -> None:
         self._consumer = consumer
         self._wait = wait
-        self._until: dict[Partition, float] = {}
+        self._heads: dict[Partition, tuple[int, float]] = {}
 
     def due(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return those of a partition's records that come before the first that is not due."""
         for place, record in enumerate(records):
-            wait = self._wait(record)
+            wait = self._left(record)
             if wait <= 0:
                 continue
             try:
@@ -40,9 +40,16 @@ class Holding:
             except (AssertionError, ValueError):
                 # Not assigned any more: its next owner starts at what is committed.
                 return records[:place]
-            self._until[record.source] = time.monotonic() + wait
+            self._heads[record.source] = record.offset, time.monotonic() + wait
             return records[:place]
         return records
+
+    def _left(self, record: Record) -> float:
+        """Return the seconds until a record is due; what was waited for is due for good."""
+        offset, until = self._heads.get(record.source, (-1, 0.0))
+        if record.offset == offset:
+            return until - time.monotonic()
+        return self._wait(record)
 
     def held(self, moved: Collection[Partition]) -> set[Partition]:
         """Return the partitions to pause.
@@ -51,10 +58,8 @@ class Holding:
             moved: Partitions that are read from another place from now on, and so not held.
         """
         now = time.monotonic()
-        self._until = {
-            partition: until
-            for partition, until in self._until.items()
-            if until > now and partition not in moved
-        }
-        HELD.set(len(self._until))
-        return set(self._until)
+        for partition in moved:
+            self._heads.pop(partition, None)
+        held = {partition for partition, (_, until) in self._heads.items() if until > now}
+        HELD.set(len(held))
+        return held
