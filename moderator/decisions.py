@@ -33,6 +33,10 @@ OMITTED_KEY = "moderator.key"
 """Headers of a dead letter that say what was left out of it."""
 
 
+TIMESTAMP = "moderator.timestamp"
+"""Header of a dead letter: when its record was posted, in milliseconds since 1970."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class DecidedImage:
     """One image of a decided post.
@@ -257,11 +261,13 @@ def _provenance(record: Record, faults: Sequence[tuple[str, str]]) -> Headers:
         "__connect.errors.partition": str(record.partition),
         "__connect.errors.offset": str(record.offset),
         "__connect.errors.connector.name": "moderator",
+        # One process publishes, so the task is 0, as in its transactional id.
+        "__connect.errors.task.id": "0",
         "__connect.errors.stage": "VALUE_CONVERTER" if reason == "malformed" else "TRANSFORMATION",
         "__connect.errors.class.name": "moderator",
         "__connect.errors.exception.class.name": reason,
         "__connect.errors.exception.message": "; ".join(": ".join(fault) for fault in faults),
-        "moderator.timestamp": str(record.timestamp),
+        TIMESTAMP: str(record.timestamp),
     }
     return tuple(
         (name, text[:MAX_MESSAGE].encode(errors="backslashreplace")) for name, text in texts.items()
