@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -32,7 +33,7 @@ def run(kafka, topics) -> Any:
     def _run(*arguments: str) -> Result:
         settings = topics.overrides(kafka) | {"start_timeout": "5"}
         given = [text for item in settings.items() for text in ("--set", "=".join(item))]
-        return CliRunner().invoke(cli, ["dead-letters", *arguments, *given])
+        return CliRunner().invoke(cli, ["dead-letters", *arguments, *given], standalone_mode=False)
 
     return _run
 
@@ -83,19 +84,19 @@ def test_dead_letters_are_listed_shown_saved_and_replayed_as_they_came(
             saved.unlink()
 
         before = sum(1 for _ in network.rows(topics.posts))
+        # Nothing that only looks may write.
         preview = run("replay", letter["id"], "--dry-run")
         assert preview.stdout.startswith("would replay ")
         assert sum(1 for _ in network.rows(topics.posts)) == before
         again = run("replay", letter["id"], by_decision[malformed]["id"])
         assert again.exit_code == 0, again.output
-        posted = {row.key: row for row in network.rows(topics.posts)[before:]}
         origin = ("moderator.dead-letter", f"{topics.dead_letter}-{letter['id']}".encode())
         rows = [row for row in network.rows(topics.posts)
                 if origin in row.headers]  # fmt: skip
         (row,) = rows
         assert (row.key, row.value) == (b"u", BAD)
         assert tuple(row.headers) == (*IMAGE, origin)
-        assert len(posted) <= 2
+        assert sum(1 for _ in network.rows(topics.posts)) == before + 2
         found = network.decided(6)
         assert found[f"{row.topic}-{row.partition}-{row.offset}"]["reason"] == "undecodable"
         until(lambda: len(listed(run)) == 5, "the dead letters of what was replayed")
@@ -103,7 +104,7 @@ def test_dead_letters_are_listed_shown_saved_and_replayed_as_they_came(
         refused = run("replay", by_decision[large]["id"])
         assert "cannot be replayed" in one_line(refused)
         several = run("replay", "--reason", "malformed", "--dry-run")
-        assert several.exit_code == 1
+        assert several.return_value == 1
         assert [line.split()[0] for line in sorted(several.stdout.splitlines())] == [
             "refused", "would", "would",
         ]  # fmt: skip
@@ -118,8 +119,8 @@ def test_mistakes_end_in_one_line(run, network) -> None:
     assert "dead-letters list" in one_line(run("show", "nothing"))
     assert "is no time" in one_line(run("list", "--since", "yesterday"))
     assert "--reason" in one_line(run("list", "--reason", "bad"))
-    assert run("replay").exit_code == 2
-    assert run("replay", "0-1", "--all").exit_code == 2
+    for arguments in ((), ("0-1", "--all"), ("0-1", "--limit", "3")):
+        assert isinstance(run("replay", *arguments).exception, click.UsageError)
     assert not listed(run)
 
 
