@@ -33,6 +33,9 @@ GPU_THREADS = 2
 SPARE_BATCHES = 2
 """Batches that hold slots beside those in flight: one being opened, one being given back."""
 
+SPARE_SECONDS = 0.25
+"""Seconds that a batch waits beyond the time of a fetch, for the cause of one that fails."""
+
 
 @dataclass(frozen=True, eq=False)
 class Parts:
@@ -128,6 +131,7 @@ def _joined(
         policy=release.policy,
         provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
         actions=actions(settings.judging),
+        fetch_budget=settings.fetch.fetch_timeout + SPARE_SECONDS,
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from moderator.dead_letters.commands import dead_letters
 from moderator.options import Group, Tuned, configured, consoles, exit_code, version
 
 if TYPE_CHECKING:
@@ -253,6 +254,9 @@ def release_verify(settings: "Settings", directory: Path | None, as_json: bool) 
     directory = directory or settings.judging.release
     device = settings.pipeline.device
     return run_verify(directory, device, consoles()[0], as_json=as_json)
+
+
+cli.add_command(dead_letters)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,6 +33,10 @@ OMITTED_KEY = "moderator.key"
 """Headers of a dead letter that say what was left out of it."""
 
 
+TIMESTAMP = "moderator.timestamp"
+"""Header of a dead letter: when its record was posted, in milliseconds since 1970."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class DecidedImage:
     """One image of a decided post.
@@ -79,7 +83,8 @@ class Provenance:
 class Decided:
     """A post with its decision, ready to be published.
 
-    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage.
+    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage. Where
+    there is a ``retry``, that is published instead: it is not the last word.
     """
 
     post: Post
@@ -88,16 +93,25 @@ class Decided:
     provenance: Provenance
     decided_at: float
     seconds: Mapping[str, float] = field(default_factory=dict)
+    retry: "Outgoing | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record to publish; ``role`` is ``decisions``, ``flagged`` or ``dead_letter``."""
+    """One record to publish.
+
+    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a retry topic.
+    """
 
     role: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers together, at most."""
+        return len(self.key or b"") + len(self.value or b"") + _size(self.headers)
 
 
 def to_json(decided: Decided) -> dict[str, Any]:
@@ -127,6 +141,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
         },
         "decided_at": utc(decided.decided_at),
         "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
+        **({"attempts": post.attempt + 1} if post.attempt else {}),
     }
 
 
@@ -170,14 +185,16 @@ def _pixels(begin: float, share: float, length: int) -> tuple[int, int]:
 def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 
-    Always its decision; the flagged record where it is flagged; the dead letter where it could
-    not be judged, whatever its decision.
+    Its decision; the flagged record where it is flagged; the dead letter where it could not be
+    judged, whatever its decision. Or, instead of all of these, the record that tries it again.
 
     Args:
         decided: The post with its decision.
         room: Bytes a dead letter's key, value and headers may have together; one that would not
-            fit goes without its body.
+            fit goes without its body, and a post that would not fit is not tried again.
     """
+    if decided.retry is not None and decided.retry.size <= room:
+        return [decided.retry]
     body = to_json(decided)
     key = decided.post.post_id.encode(errors="backslashreplace")
     records = [Outgoing("decisions", key, _dumps(body))]
@@ -244,11 +261,13 @@ def _provenance(record: Record, faults: Sequence[tuple[str, str]]) -> Headers:
         "__connect.errors.partition": str(record.partition),
         "__connect.errors.offset": str(record.offset),
         "__connect.errors.connector.name": "moderator",
+        # One process publishes, so the task is 0, as in its transactional id.
+        "__connect.errors.task.id": "0",
         "__connect.errors.stage": "VALUE_CONVERTER" if reason == "malformed" else "TRANSFORMATION",
         "__connect.errors.class.name": "moderator",
         "__connect.errors.exception.class.name": reason,
         "__connect.errors.exception.message": "; ".join(": ".join(fault) for fault in faults),
-        "moderator.timestamp": str(record.timestamp),
+        TIMESTAMP: str(record.timestamp),
     }
     return tuple(
         (name, text[:MAX_MESSAGE].encode(errors="backslashreplace")) for name, text in texts.items()

@@ -5,9 +5,11 @@ steps of successive batches overlap, and that ``moderator decide`` runs one afte
 Knows nothing of Kafka.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -128,6 +130,8 @@ class Examiner:
         policy: Thresholds of the release.
         provenance: Ids of release, network and policy.
         actions: The operator's choices.
+        fetch_budget: Seconds that a batch waits for its images by reference once its turn has
+            come; what is not there by then is unreachable for now. None: without limit.
     """
 
     def __init__(
@@ -141,6 +145,7 @@ class Examiner:
         policy: Policy,
         provenance: Provenance,
         actions: Actions,
+        fetch_budget: float | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._cache = cache
@@ -151,6 +156,7 @@ class Examiner:
         self._policy = policy
         self._provenance = provenance
         self._actions = actions
+        self._fetch_budget = fetch_budget
 
     def open(self, posts: Sequence[Post]) -> Batch:
         """Begin a batch: fetching of images by reference starts, nothing is waited for."""
@@ -162,8 +168,10 @@ class Examiner:
     def prepare(self, batch: Batch) -> None:
         """Wait for what is fetched, look up the cache, and start to decode the rest."""
         with _stage(batch, "fetch"):
+            # Those behind this batch are being fetched meanwhile, and wait no second time.
+            deadline = time.monotonic() + (self._fetch_budget or math.inf)
             for picture in batch.each():
-                _take_fetched(picture)
+                _take_fetched(picture, deadline)
         with _stage(batch, "cache"):
             for picture in batch.each():
                 if picture.data is not None:
@@ -338,11 +346,16 @@ class Examiner:
         return decide_post(images, self._actions.max_types)
 
 
-def _take_fetched(picture: Picture) -> None:
+def _take_fetched(picture: Picture, deadline: float) -> None:
     if picture.fetching is None:
         return
+    left = None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
     try:
-        picture.data = picture.fetching.result()
+        picture.data = picture.fetching.result(left)
+    except FutureTimeoutError:
+        picture.fetching.cancel()
+        FETCH_FAILURES.labels("timeout").inc()
+        picture.fault = ("unreachable", "timeout")
     except Unreachable as error:
         FETCH_FAILURES.labels(error.cause).inc()
         picture.fault = ("unreachable", error.cause)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from moderator.retries import retry_topics
 from moderator.settings import Settings
 from moderator.streaming.clients import DEAD_LETTER_ROOM, transactional_id
 
@@ -109,6 +110,7 @@ def topic_names(settings: Settings) -> dict[str, str]:
         "flagged": topics.flagged_topic,
         "dead letter": topics.dead_letter_topic,
         "prototypes": topics.prototypes_topic,
+        **{each.role: each.name for each in retry_topics(settings.retry)},
     }
     return {role: name for role, name in named.items() if name}
 
@@ -159,7 +161,8 @@ def _size(topic: TopicFacts, role: str, settings: Settings, dimension: int) -> I
     if role == "prototypes":
         return
     most = settings.limits.max_post_bytes
-    needed = {"posts": most, "dead letter": most + DEAD_LETTER_ROOM}.get(
+    whole = {each.role: most + DEAD_LETTER_ROOM for each in retry_topics(settings.retry)}
+    needed = {"posts": most, "dead letter": most + DEAD_LETTER_ROOM, **whole}.get(
         role, largest_decision(settings, dimension)
     )
     what, limit = f"size limit of {topic.name}", topic.number("max.message.bytes")
@@ -183,10 +186,10 @@ def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
     for role, topic in facts.topics.items():
         if topic is None:
             continue
-        operation = "Read" if role in {"posts", "prototypes"} else "Write"
-        allowed = operation.upper() in topic.operations
-        grant = _grant(settings, operation, topic.name)
-        yield _permission(f"{operation.lower()} {topic.name}", allowed, grant)
+        for operation in _operations(role):
+            allowed = operation.upper() in topic.operations
+            grant = _grant(settings, operation, topic.name)
+            yield _permission(f"{operation.lower()} {topic.name}", allowed, grant)
     kafka = settings.kafka
     grant = _granting(settings, f"--operation Read --group {kafka.group}")
     yield _permission(f"join group {kafka.group}", facts.group, grant)
@@ -199,6 +202,13 @@ def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
     else:
         grant = _granting(settings, "--operation IdempotentWrite --cluster")
         yield _permission("idempotent writes", _may_write_idempotently(facts), grant)
+
+
+def _operations(role: str) -> tuple[str, ...]:
+    """Return what a worker does with a topic."""
+    if role.startswith("retry "):
+        return "Read", "Write"
+    return ("Read",) if role in {"posts", "prototypes"} else ("Write",)
 
 
 def _may_write_idempotently(facts: BrokerFacts) -> bool:

@@ -19,6 +19,7 @@ from moderator.batching import Batching
 from moderator.decisions import Decided
 from moderator.examine import Batch, Examiner
 from moderator.records import Post, Record, parse_post
+from moderator.retries import Retries
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
 from moderator.watchdog import Watchdog
@@ -79,6 +80,7 @@ class Pipeline:
         publisher: Takes decisions out.
         bounds: How large and how many.
         watchdog: Is told of every piece of work.
+        retries: Sends posts round again whose images cannot be fetched; None: none are.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Pipeline:
         *,
         bounds: Bounds,
         watchdog: Watchdog,
+        retries: Retries | None = None,
     ) -> None:
         self._inbox = inbox
         self._epochs = epochs
@@ -97,6 +100,7 @@ class Pipeline:
         self._publisher = publisher
         self._bounds = bounds
         self._watchdog = watchdog
+        self._retries = retries
         self._room = _Room(bounds.batches_in_flight, bounds.bytes_in_flight)
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -161,7 +165,8 @@ class Pipeline:
             self._queues["prepare"].put(None)
 
     def _parsed(self, record: Record) -> Post:
-        return parse_post(
+        parse = parse_post if self._retries is None else self._retries.post
+        return parse(
             record,
             max_bytes=self._bounds.max_post_bytes,
             max_images=self._bounds.max_images_per_post,
@@ -175,14 +180,14 @@ class Pipeline:
         live: list[Post] = []
         stale: list[Post] = []
         for post in posts:
-            wanted = self._epochs.live(post.record) and not self.failed.is_set()
+            wanted = self._epochs.live(post.read) and not self.failed.is_set()
             (live if wanted else stale).append(post)
-        self._epochs.end(post.record for post in stale)
+        self._epochs.end(post.read for post in stale)
         if not live:
             self._room.leave(size)
             return
         IN_FLIGHT.inc()
-        flight = _Flight(self._examiner.open(live), [post.record for post in live], size)
+        flight = _Flight(self._examiner.open(live), [post.read for post in live], size)
         self._put("prepare", flight)
 
     def _put(self, stage: str, flight: _Flight | None) -> None:
@@ -212,7 +217,10 @@ class Pipeline:
             self._queues[following].put(None)
 
     def _judge(self, flight: _Flight) -> None:
-        flight.decided = self._examiner.judge(flight.batch)
+        decided = self._examiner.judge(flight.batch)
+        if self._retries is not None:
+            decided = [self._retries.considered(each) for each in decided]
+        flight.decided = decided
 
     def _publish(self, flight: _Flight) -> None:
         try:

@@ -76,7 +76,9 @@ class PostImage:
 class Post:
     """One post, judged or not: exactly one of deleted, a fault, or images.
 
-    ``fault`` says in a few words why the whole record is malformed.
+    ``fault`` says in a few words why the whole record is malformed. ``record`` is that of the
+    posts topic; a post that comes back through a retry topic was ``read_as`` another one, and is
+    at its ``attempt``-th further attempt.
     """
 
     record: Record
@@ -86,6 +88,13 @@ class Post:
     images: tuple[PostImage, ...] = ()
     deleted: bool = False
     fault: str | None = None
+    read_as: Record | None = None
+    attempt: int = 0
+
+    @property
+    def read(self) -> Record:
+        """The record as it was read now, whose partition and offset are to be committed."""
+        return self.read_as or self.record
 
     @property
     def decision_id(self) -> str:

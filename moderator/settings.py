@@ -23,6 +23,7 @@ from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
 from moderator.errors import BadSettings
@@ -37,6 +38,7 @@ __all__ = [
     "Kafka",
     "Limits",
     "Pipeline",
+    "Retry",
     "Serving",
     "Settings",
     "Topics",
@@ -174,6 +176,8 @@ def default(name: str, field: FieldInfo) -> str:
         return DERIVED[name]
     if value is None or value in ("", ()):
         return "none"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
 
 

@@ -3,6 +3,7 @@
 Knows no setting, and nothing of where values come from.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -73,6 +74,28 @@ def _stores(prefixes: tuple[str, ...]) -> tuple[str, ...]:
     return prefixes
 
 
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration such as ``500ms``, ``10s``, ``1m``, ``2h`` or ``7d``.
+
+    Raises:
+        ValueError: It is none; the text says how one is written.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", text)
+    if found is None:
+        raise ValueError(f"{text!r} is no duration; write one such as 500ms, 10s, 1m or 2h")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def _delays(texts: tuple[str, ...]) -> tuple[str, ...]:
+    delays = [seconds(text) for text in texts]
+    if any(later <= earlier for earlier, later in zip([0.0, *delays], delays, strict=False)):
+        raise ValueError(f"{', '.join(texts)}: each delay must be longer than the one before")
+    return texts
+
+
 def _present(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"there is no file {path}; name one that is there")
@@ -106,6 +129,7 @@ Version = Annotated[tuple[int, int], BeforeValidator(_version)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Hosts = Annotated[Texts, AfterValidator(_hosts)]
 Stores = Annotated[Texts, AfterValidator(_stores)]
+Delays = Annotated[Texts, AfterValidator(_delays)]
 PresentFile = Annotated[Path, AfterValidator(_present)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 TokenEndpoint = Annotated[str, AfterValidator(_token_endpoint)]

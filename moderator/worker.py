@@ -24,13 +24,15 @@ from moderator.errors import ModeratorError, Unavailable
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
-from moderator.settings import Settings, Topics
+from moderator.retries import Retries, retry_topics
+from moderator.settings import Settings
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
 from moderator.streaming.prototype_reader import TopicReader
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
+from moderator.streaming.resuming import mend_resuming
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
@@ -118,7 +120,7 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
         raise
     while not stop.is_set():
         try:
-            missing = clients.missing_topics(settings.kafka, topics_of(settings.topics))
+            missing = clients.missing_topics(settings.kafka, topics_of(settings))
         except Unavailable:
             if deadline and time.monotonic() > deadline:
                 raise
@@ -137,14 +139,16 @@ def _world_reached(settings: Settings, stop: threading.Event) -> bool:
     return not stop.is_set()
 
 
-def topics_of(topics: Topics) -> list[str]:
+def topics_of(settings: Settings) -> list[str]:
     """Return the names of the topics that a worker needs."""
+    topics = settings.topics
     named = [
         topics.posts_topic,
         topics.decisions_topic,
         topics.flagged_topic,
         topics.dead_letter_topic,
         topics.prototypes_topic,
+        *(each.name for each in retry_topics(settings.retry)),
     ]
     return [name for name in named if name]
 
@@ -165,6 +169,7 @@ class _Member:
         self._parts = parts
         self._watchdog = watchdog
         self._stop = stop
+        self._retries = Retries(retry_topics(settings.retry), settings.topics.posts_topic)
         self._failure: BaseException | None = None
 
     def run(self, served: threading.Event) -> int:
@@ -253,6 +258,7 @@ class _Member:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
         tolerate_unreadable(consumer)
+        mend_resuming(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)
@@ -261,6 +267,8 @@ class _Member:
             start_from=settings.kafka.start_from,
             max_records=pipeline.max_batch,
             drain_timeout=min(pipeline.drain_timeout, settings.kafka.session_timeout / 2),
+            retry_topics=tuple(each.name for each in retry_topics(settings.retry)),
+            wait=lambda record: self._retries.wait(record, time.time()),
         )
         loop = clients.GroupLoop(consumer)
         return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
@@ -283,6 +291,7 @@ class _Member:
             timeout=kafka.publish_timeout,
             room=most + clients.DEAD_LETTER_ROOM,
             turn=lambda: self._watchdog.turn("publish"),
+            retry_topics={each.role: each.name for each in retry_topics(settings.retry)},
         )
 
     def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:
@@ -296,7 +305,13 @@ class _Member:
             max_images_per_post=limits.max_images_per_post,
         )
         return Pipeline(
-            inbox, epochs, self._parts.examiner, publisher, bounds=bounds, watchdog=self._watchdog
+            inbox,
+            epochs,
+            self._parts.examiner,
+            publisher,
+            bounds=bounds,
+            watchdog=self._watchdog,
+            retries=self._retries,
         )
 
     def _patiently(self, make: Callable[[], T], what: str) -> T | None:

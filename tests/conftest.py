@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,6 +86,8 @@ class TopicNames:
     dead_letter: str
     prototypes: str
     group: str
+    retry_prefix: str = ""
+    retry_delays: tuple[str, ...] = ()
 
     @classmethod
     def unique(cls) -> "TopicNames":
@@ -93,6 +95,10 @@ class TopicNames:
         suffix = uuid.uuid4().hex[:8]
         roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "group")
         return cls(*(f"{role}-{suffix}" for role in roles))
+
+    def retrying(self, *delays: str) -> "TopicNames":
+        """Return the same with retry topics of these delays."""
+        return replace(self, retry_prefix=f"{self.posts}.retry.", retry_delays=delays)
 
     def overrides(self, kafka: KafkaService) -> dict[str, str]:
         """Return the settings that point at these topics, as ``--set`` takes them."""
@@ -104,12 +110,15 @@ class TopicNames:
             "flagged_topic": self.flagged,
             "dead_letter_topic": self.dead_letter,
             "prototypes_topic": self.prototypes,
+            "retry_topic_prefix": self.retry_prefix or "posts.retry.",
+            "retry_delays": ",".join(self.retry_delays),
         }
 
     def create(self, kafka: KafkaService, partitions: int = 2) -> None:
         """Create all of them, as ``topics create`` would."""
         large = {"max.message.bytes": str(9 * 2**20)}
-        for name in (self.posts, self.decisions, self.flagged, self.dead_letter):
+        retries = [f"{self.retry_prefix}{delay}" for delay in self.retry_delays]
+        for name in (self.posts, self.decisions, self.flagged, self.dead_letter, *retries):
             kafka.create(name, partitions=partitions, config=large)
         kafka.create(self.prototypes, config={"cleanup.policy": "compact"})
 

@@ -7,6 +7,7 @@ from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
 
@@ -15,6 +16,7 @@ CONCERNS: dict[str, type[Concern]] = {
     "topics": Topics,
     "limits": Limits,
     "fetch": Fetch,
+    "retry": Retry,
     "pipeline": Pipeline,
     "judging": Judging,
     "cache": Cache,
@@ -29,6 +31,7 @@ class Settings(Concern):
     topics: Topics = Topics()
     limits: Limits = Limits()
     fetch: Fetch = Fetch()
+    retry: Retry = Retry()
     pipeline: Pipeline = Pipeline()
     judging: Judging = Judging()
     cache: Cache = Cache()

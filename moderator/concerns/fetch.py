@@ -27,6 +27,16 @@ class Fetch(Concern):
     fetch_timeout: Seconds = Field(
         default=2.0, gt=0, description="Seconds an image may take to arrive."
     )
+    host_timeouts: int = Field(
+        default=4,
+        ge=0,
+        le=1000,
+        description="Images of a host in a row that do not arrive in time after which its posts no "
+        "longer wait for it, until it answers again; 0: they always do.",
+    )
+    host_pause: Seconds = Field(
+        default=5.0, gt=0, description="Seconds between attempts at a host that is not waited for."
+    )
     fetch_connections: int = Field(default=16, ge=1, le=256, description="Images fetched at once.")
     fetch_per_host: int | None = Field(
         default=None,

@@ -22,7 +22,7 @@ from moderator.demo.screen import Screen, closing
 from moderator.demo.tally import Outcome, outcome, summary
 from moderator.errors import BadSettings, Unavailable
 from moderator.post import Sender
-from moderator.settings import Kafka, Serving, Settings, Topics
+from moderator.settings import Kafka, Retry, Serving, Settings, Topics
 from moderator.streaming import clients
 
 WINDOW = 16
@@ -95,6 +95,8 @@ def demo_settings(settings: Settings, bootstrap_servers: str, port: int) -> Sett
                 publish_timeout=4,
             ),
             "topics": Topics(),
+            # It has no images by reference, and the mock keeps each partition in memory.
+            "retry": Retry(retry_delays=()),
             "serving": Serving(http_port=port, log_level=settings.serving.log_level),
         }
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from moderator.concerns.fetch import Fetch
 from moderator.fetching.addresses import PublicResolver, Resolver
 from moderator.fetching.files import FileSource
+from moderator.fetching.hosts import Hosts
 from moderator.fetching.https import HttpsSource
 from moderator.fetching.stores import StoreSource
 from moderator.fetching.unreachable import CAUSES, Unreachable
@@ -44,7 +45,8 @@ class Fetcher:
     A connection that comes free goes to the host that has the fewest. No host has more than its
     share of them; once one does not answer in time it has a single one until it does, and what has
     already waited for it that long is not tried any more: a slow host holds up its own images
-    alone, and those only for about twice the time.
+    alone, and those only for about twice the time. A host that has not answered in time again and
+    again is not waited for at all (see ``Hosts``).
 
     Args:
         fetch: From where, how long, how many at once.
@@ -70,6 +72,7 @@ class Fetcher:
         )
         self._files = FileSource(fetch.allowed_root, max_bytes)
         self._stores = StoreSource(fetch.allowed_stores, max_bytes, fetch.fetch_connections)
+        self._hosts = Hosts(fetch.host_timeouts, fetch.host_pause)
         self._share = fetch.share
         self._free = fetch.fetch_connections
         self._slow: set[str] = set()
@@ -96,11 +99,16 @@ class Fetcher:
             future.set_exception(error)
             return future
         with self._lock:
+            down = self._hosts.down(host)
             if self._closed:
                 future.cancel()
-            else:
-                self._waiting[host].append(_Waiting(url, future, time.monotonic()))
+            elif not down or self._hosts.to_ask(host):
+                # Of a host that is down nobody waits for the answer, but what it is, is noted.
+                asked: Future[bytes] = Future() if down else future
+                self._waiting[host].append(_Waiting(url, asked, time.monotonic()))
                 self._start()
+        if down and not future.cancelled():
+            future.set_exception(Unreachable("host-down"))
         return future
 
     def close(self) -> None:
@@ -147,11 +155,13 @@ class Fetcher:
         try:
             if not waiting.future.cancelled():
                 body = self._get(waiting.url)
-                self._slow.discard(host)
+                self._answered(host)
                 with contextlib.suppress(InvalidStateError):
                     waiting.future.set_result(body)
         except Unreachable as error:
-            late = self._take_late(host) if error.cause == "timeout" else []
+            late = self._late(host) if error.cause == "timeout" else []
+            if error.cause != "timeout":
+                self._answered(host)
             _fail((waiting, *late), error)
         except Exception as error:
             # No URL, however odd, may end the worker. Its text stays out of the log.
@@ -168,15 +178,21 @@ class Fetcher:
             return self._files.get(url)
         return self._stores.get(url, self._timeout)
 
-    def _take_late(self, host: str) -> list[_Waiting]:
-        """Take out of the queue what has waited as long as a fetch may take; the host is slow."""
+    def _answered(self, host: str) -> None:
+        with self._lock:
+            self._slow.discard(host)
+            self._hosts.answered(host)
+
+    def _late(self, host: str) -> list[_Waiting]:
+        """Take out of the queue what has waited as long as a fetch may take, or waits in vain."""
         before = time.monotonic() - self._timeout
         late: list[_Waiting] = []
         with self._lock:
             if len(self._slow) < MAX_SLOW:
                 self._slow.add(host)
+            down = self._hosts.timed_out(host)
             queue = self._waiting.get(host, deque())
-            while queue and queue[0].since <= before:
+            while queue and (down or queue[0].since <= before):
                 late.append(queue.popleft())
             if not queue:
                 self._waiting.pop(host, None)

@@ -6,6 +6,7 @@ CAUSES = {
     "not-allowed": "the settings do not allow the address, or it is not well formed",
     "not-found": "there is no such host, file or object",
     "timeout": "it did not arrive whole in time",
+    "host-down": "its host has not answered in time again and again, and is not waited for",
     "too-large": "it has more bytes than a post may have",
     "refused": "the connection failed or broke off",
     "address": "the host's name leads to an address that is not public",
@@ -14,6 +15,9 @@ CAUSES = {
     "store": "the object store cannot be used or does not answer as it should",
 }
 """Labels of a metric, so these few and no others, and what each means."""
+
+FOR_GOOD = frozenset({"not-allowed", "too-large", "address"})
+"""Causes that trying again does not change."""
 
 
 class Unreachable(ModeratorError):

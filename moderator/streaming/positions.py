@@ -50,12 +50,21 @@ class Positions:
         consumer: To be moved.
         epochs: Say which partitions are to be read from the group's offset again.
         start: Where a new group starts.
+        from_beginning: Topics that are read from their beginning whatever ``start`` is.
     """
 
-    def __init__(self, consumer: Seeker, epochs: Epochs, start: Start) -> None:
+    def __init__(
+        self,
+        consumer: Seeker,
+        epochs: Epochs,
+        start: Start,
+        *,
+        from_beginning: Collection[str] = (),
+    ) -> None:
         self._consumer = consumer
         self._epochs = epochs
         self._start = start
+        self._from_beginning = frozenset(from_beginning)
         self._there_at_start: frozenset[int] | None = None
 
     def know(self, partitions: Collection[int] | None) -> None:
@@ -143,6 +152,8 @@ class Positions:
         One that was added while this member runs never does, whatever the group is.
         """
         known = self._there_at_start
+        if key.topic in self._from_beginning:
+            return False
         return self._start == "latest" and (known is None or key.partition in known)
 
 

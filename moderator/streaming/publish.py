@@ -40,6 +40,7 @@ AGE = Histogram(
 DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
 FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
+RETRIES = Counter("moderator_retries_total", "Posts sent to a retry topic, by topic.", ["topic"])
 ABORTS = Counter(
     "moderator_publish_aborts_total",
     "Batches whose publishing failed and was begun anew, by error.",
@@ -115,6 +116,7 @@ class Publisher:
         timeout: Seconds that a batch's records may take to be acknowledged.
         room: Bytes that a dead letter may have.
         turn: Called before each attempt, to tell a watchdog that this goes on.
+        retry_topics: Names of the retry topics by role.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Publisher:
         timeout: float,
         room: int,
         turn: Callable[[], None],
+        retry_topics: Mapping[str, str] | None = None,
     ) -> None:
         self._connect = connect
         self._discard = discard
@@ -137,6 +140,8 @@ class Publisher:
             "flagged": topics.flagged_topic,
             "dead_letter": topics.dead_letter_topic,
         }
+        self._retry_topics = dict(retry_topics or {})
+        self._names |= self._retry_topics
         self._membership = membership
         self._epochs = epochs
         self._exactly_once = exactly_once
@@ -214,19 +219,21 @@ class Publisher:
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
         group = self._group() if self._exactly_once else None
-        live = [each for each in decided if self._epochs.live(each.post.record)]
+        live = [each for each in decided if self._epochs.live(each.post.read)]
         if not live:
             STALE.inc(len(decided))
             return 0
-        records = [r for each in live for r in outgoing(each, room=0 if lean else self._room)]
-        if lean:
-            records = [_lean(record) for record in records]
+        made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
+        records = [_lean(record) if lean else record for _, each in made for record in each]
         if self._exactly_once:
             self._commit_transaction(producer, records, _offsets(live), group)
         else:
             self._send(producer, records)
             self._membership.commit(_offsets(live))
-        _count(live, records)
+        _count([each for each, [first, *_] in made if first.role == "decisions"], records)
+        for record in records:
+            if record.role in self._retry_topics:
+                RETRIES.labels(self._names[record.role]).inc()
         STALE.inc(len(decided) - len(live))
         COMMIT_SECONDS.observe(time.monotonic() - begin)
         return len(live)
@@ -330,14 +337,14 @@ def _offsets(decided: Sequence[Decided]) -> dict[Partition, int]:
     """Return the next offset to read of each partition."""
     offsets: dict[Partition, int] = {}
     for each in decided:
-        record = each.post.record
+        record = each.post.read
         offsets[record.source] = max(offsets.get(record.source, 0), record.offset + 1)
     return offsets
 
 
 def _lean(record: Outgoing) -> Outgoing:
     """Leave out of a flagged record or a decision what makes it large."""
-    if record.role == "dead_letter" or record.value is None:
+    if record.role not in ("decisions", "flagged") or record.value is None:
         return record
     body = json.loads(record.value)
     for image in body["images"]:

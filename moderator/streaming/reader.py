@@ -7,7 +7,7 @@ Decides nothing.
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from prometheus_client import Counter, Gauge
 from moderator.errors import BadSettings, Unavailable
 from moderator.records import Partition, Record
 from moderator.streaming.epochs import Epochs
+from moderator.streaming.holding import Holding
 from moderator.streaming.inbox import Inbox
 from moderator.streaming.listener import Loop, RebalanceListener
 from moderator.streaming.positions import Positions, Seeker, Start, gone
@@ -45,7 +46,9 @@ ASK_ENDS = 5
 COMMIT = 2.0
 """Seconds that committing outside a transaction may take before it is tried again later."""
 
-RECORDS_READ = Counter("moderator_records_read_total", "Records read from the posts topic.")
+RECORDS_READ = Counter(
+    "moderator_records_read_total", "Records read from the posts and retry topics."
+)
 POSITION = Gauge("moderator_position_offset", "Next offset to be read.", ["topic", "partition"])
 LAG = Gauge("moderator_lag_records", "Records of a partition not read yet.", ["topic", "partition"])
 ASSIGNED = Gauge("moderator_assigned_partitions", "Partitions this member owns.")
@@ -74,12 +77,16 @@ class Reading:
     """How to read: the topic, where a new group starts, and most records of one poll.
 
     ``drain_timeout`` is in seconds: how long revoked partitions are held for what was begun.
+    ``retry_topics`` are read as well, from their beginning whatever ``start_from`` says, since
+    only this group writes there; ``wait`` returns the seconds until a record is due.
     """
 
     topic: str
     start_from: Start
     max_records: int
     drain_timeout: float
+    retry_topics: tuple[str, ...] = ()
+    wait: Callable[[Record], float] = lambda _: 0.0
 
 
 class Reader:
@@ -101,7 +108,10 @@ class Reader:
         self._inbox = inbox
         self._epochs = epochs
         self._loop = loop
-        self._positions = Positions(consumer, epochs, reading.start_from)
+        self._positions = Positions(
+            consumer, epochs, reading.start_from, from_beginning=reading.retry_topics
+        )
+        self._holding = Holding(consumer, reading.wait)
         self._commits: dict[Partition, int] = {}
         self._commits_lock = threading.Lock()
         self.listener = RebalanceListener(
@@ -123,9 +133,10 @@ class Reader:
             BadSettings: This user may not read, and never could.
             Unavailable: Another member has this one's ``group_instance_id``.
         """
-        self._consumer.subscribe([self._reading.topic], listener=self.listener)
+        reading = self._reading
+        self._consumer.subscribe([reading.topic, *reading.retry_topics], listener=self.listener)
         try:
-            self._positions.know(self._consumer.partitions_for_topic(self._reading.topic))
+            self._positions.know(self._consumer.partitions_for_topic(reading.topic))
             while not finished.is_set():
                 self._turn()
             self._commit()
@@ -209,13 +220,14 @@ class Reader:
                 continue
             self._worked = True
             RECORDS_READ.inc(len(records))
-            self._inbox.put(_record(record, epoch) for record in records)
+            self._inbox.put(self._holding.due([_record(record, epoch) for record in records]))
 
     def _throttle(self) -> None:
         """Pause while the inbox is full, resume when it is half empty; stopped is full for ever.
 
         Done anew at each turn, since newly assigned partitions are not paused. What would be read
-        of partitions that have yet to go back would be thrown away, so they are paused as well.
+        of partitions that have yet to go back would be thrown away, so they are paused as well,
+        and so are those whose next record is not due.
         """
         # While a rebalance is under way the client may have let go of what the epochs still hold.
         assigned = {TopicPartition(*p) for p in self._epochs.snapshot()} & set(
@@ -224,8 +236,9 @@ class Reader:
         edge = 0.5 if self._full else 1
         self._full = self._stopped.is_set() or self._inbox.fullness >= edge
         PAUSED.set(self._full)
-        back = {TopicPartition(*partition) for partition in self._epochs.rewinding()}
-        wanted = assigned if self._full else assigned & back
+        back = self._epochs.rewinding()
+        kept = {TopicPartition(*partition) for partition in back | self._holding.held(back)}
+        wanted = assigned if self._full else assigned & kept
         paused = self._consumer.paused() & assigned
         try:
             self._consumer.pause(*(wanted - paused))

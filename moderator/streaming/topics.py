@@ -27,6 +27,7 @@ from rich.console import Console
 
 from moderator.errors import BadSettings, ModeratorError, Unavailable
 from moderator.findings import largest_decision, topic_names
+from moderator.retries import retry_topics
 from moderator.settings import Settings
 from moderator.streaming import clients
 
@@ -76,6 +77,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     posts = settings.limits.max_post_bytes + POST_ROOM
     decisions = max(LEAST_DECISION_BYTES, largest_decision(settings, LARGEST_DIMENSION))
     sizes = {"posts": posts, "dead letter": posts + clients.DEAD_LETTER_ROOM}
+    sizes |= {each.role: posts + clients.DEAD_LETTER_ROOM for each in retry_topics(settings.retry)}
     insync = {"min.insync.replicas": str(topics.min_insync_replicas)}
 
     def spec(role: str, name: str) -> TopicSpec:

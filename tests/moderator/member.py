@@ -34,9 +34,20 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 
 
 class Member:
-    """``moderator worker`` with these settings; its log is kept in a folder."""
+    """``moderator worker`` with these settings; its log is kept in a folder.
 
-    def __init__(self, overrides: Mapping[str, str], folder: Path, name: str = "0") -> None:
+    ``module`` is run in place of ``moderator``, with ``environment`` besides its own.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, str],
+        folder: Path,
+        name: str = "0",
+        *,
+        module: str = "moderator",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         settings = {
             "instance": name,
@@ -52,10 +63,10 @@ class Member:
         self.log = folder / f"member-{name}-{self.port}.log"
         self._file = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "moderator", "worker", *arguments],
+            [sys.executable, "-m", module, "worker", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
             start_new_session=True,
         )
 

@@ -55,8 +55,15 @@ class TestTopicSpecs:
         assert spec.configs["cleanup.policy"] == "compact"
         assert "retention.ms" not in spec.configs
 
-    def test_without_prototypes_there_are_four(self):
-        assert len(topic_specs(_settings(prototypes_topic=""))) == 4
+    def test_without_prototypes_and_retries_there_are_four(self):
+        assert len(topic_specs(_settings(prototypes_topic="", retry_delays=""))) == 4
+
+    def test_each_delay_has_a_topic_in_which_a_whole_post_fits_with_headers_more(self):
+        settings = _settings(retry_delays="5s,2m", retry_topic_prefix="again-")
+        configs = {spec.name: spec.configs for spec in topic_specs(settings)}
+        for name in ("again-5s", "again-2m"):
+            most = int(configs[name]["max.message.bytes"])
+            assert most == int(configs["posts"]["max.message.bytes"]) + 65_536
 
 
 class TestCreateTopics:

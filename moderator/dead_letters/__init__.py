@@ -1,0 +1,1 @@
+"""What could not be judged, afterwards: looking through dead letters, and posting them again."""

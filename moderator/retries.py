@@ -1,0 +1,174 @@
+"""Posts whose images could not be fetched: which are tried again, when, and what they carry.
+
+A retry topic has one fixed delay, so what is due first stands first in it (design section 3). Its
+records are those of the posts topic with headers of ours. Pure: knows nothing of clients.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from moderator.concerns.retry import Retry
+from moderator.decisions import Decided, Outgoing
+from moderator.errors import BadInput
+from moderator.fetching.unreachable import FOR_GOOD
+from moderator.records import UNREADABLE, Headers, Post, Record, parse_post
+from moderator.values import seconds
+
+PREFIX = "moderator.retry."
+"""What the names of our headers begin with; nobody else's are let through under it."""
+
+ATTEMPT = f"{PREFIX}attempt"
+DUE = f"{PREFIX}due"
+TOPIC = f"{PREFIX}topic"
+PARTITION = f"{PREFIX}partition"
+OFFSET = f"{PREFIX}offset"
+TIMESTAMP = f"{PREFIX}timestamp"
+
+MOST = 2**63 - 1
+"""Largest number that a header may hold; Kafka's offsets and timestamps are of 64 bits."""
+
+DIGITS = 19
+"""Digits of the largest number."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryTopic:
+    """A retry topic; ``role`` is what its records are published as, ``delay`` is in seconds."""
+
+    role: str
+    name: str
+    delay: float
+
+
+def retry_topics(retry: Retry) -> tuple[RetryTopic, ...]:
+    """Return the retry topics in the order in which a post goes through them."""
+    return tuple(
+        RetryTopic(f"retry {text}", f"{retry.retry_topic_prefix}{text}", seconds(text))
+        for text in retry.retry_delays
+    )
+
+
+class Retries:
+    """Sends posts round again, and reads them when they come back.
+
+    Args:
+        topics: In the order in which a post goes through them.
+        posts_topic: Where all posts come from.
+    """
+
+    def __init__(self, topics: tuple[RetryTopic, ...], posts_topic: str) -> None:
+        self._topics = topics
+        self._posts_topic = posts_topic
+        self._places = {topic.name: place for place, topic in enumerate(topics)}
+
+    def post(self, record: Record, *, max_bytes: int, max_images: int) -> Post:
+        """Read a record of the posts topic or of a retry topic; see ``parse_post``.
+
+        What comes back keeps its first coordinates, so that its decision is that of its record. A
+        record in a retry topic that is none of ours is malformed under its own.
+        """
+        if record.topic not in self._places:
+            return parse_post(record, max_bytes=max_bytes, max_images=max_images)
+        try:
+            first, attempt = first_reading(record, self._posts_topic)
+        except BadInput as error:
+            post = parse_post(record, max_bytes=max_bytes, max_images=max_images)
+            lost = post.fault if _unreadable(record) else None
+            return replace(post, images=(), deleted=False, fault=lost or str(error))
+        post = parse_post(first, max_bytes=max_bytes, max_images=max_images)
+        return replace(post, read_as=record, attempt=attempt)
+
+    def wait(self, record: Record, now: float) -> float:
+        """Return the seconds until a record is due, 0 where it is, at most its topic's delay.
+
+        Args:
+            record: As it was read.
+            now: Seconds since 1970. Clocks that disagree hold a record up no longer than twice
+                its topic's delay.
+        """
+        place = self._places.get(record.topic)
+        if place is None:
+            return 0.0
+        try:
+            due = _number(dict(record.headers), DUE) / 1000
+        except BadInput:
+            # Decided at once, as malformed.
+            return 0.0
+        return min(max(0.0, due - now), self._topics[place].delay)
+
+    def considered(self, decided: Decided) -> Decided:
+        """Return a decided post, with the record that tries it again where that may change it."""
+        place = self._places.get(decided.post.read.topic, -1) + 1
+        if place >= len(self._topics) or not _worth_another(decided):
+            return decided
+        topic = self._topics[place]
+        record = decided.post.record
+        theirs = tuple(each for each in record.headers if not each[0].startswith(PREFIX))
+        due = round(decided.decided_at + topic.delay * 1000)
+        ours = _headers(record, decided.post.attempt + 1, due)
+        return replace(
+            decided, retry=Outgoing(topic.role, record.key, record.value, (*theirs, *ours))
+        )
+
+
+def first_reading(record: Record, posts_topic: str) -> tuple[Record, int]:
+    """Return a record of a retry topic as it was first read, and which further attempt this is.
+
+    Raises:
+        BadInput: Its headers are not as we write them; the text names the first that is wrong.
+    """
+    found = dict(record.headers)
+    if record.value is None:
+        raise BadInput("a record without value in a retry topic")
+    if found.get(TOPIC) != posts_topic.encode():
+        raise BadInput(f"header {TOPIC} of a record in a retry topic is missing or wrong")
+    first = Record(
+        topic=posts_topic,
+        partition=_number(found, PARTITION),
+        offset=_number(found, OFFSET),
+        timestamp=_number(found, TIMESTAMP, least=-1),
+        key=record.key,
+        value=record.value,
+        headers=tuple(each for each in record.headers if not each[0].startswith(PREFIX)),
+    )
+    _number(found, DUE)
+    return first, _number(found, ATTEMPT, least=1)
+
+
+def _headers(record: Record, attempt: int, due: int) -> Headers:
+    texts = {
+        ATTEMPT: attempt,
+        DUE: due,
+        TOPIC: record.topic,
+        PARTITION: record.partition,
+        OFFSET: record.offset,
+        TIMESTAMP: record.timestamp,
+    }
+    return tuple((name, str(value).encode()) for name, value in texts.items())
+
+
+def _worth_another(decided: Decided) -> bool:
+    """Whether images that are still missing can be had later and can make the post's decision.
+
+    A post that is flagged for a firearm already is not: nothing is worse, so nothing is won by
+    having moderators wait for it.
+    """
+    said = decided.decision
+    if said.decision == "flag" and said.reason in ("match", "override"):
+        return False
+    return any(
+        image.decision.reason == "unreachable" and image.decision.cause not in FOR_GOOD
+        for image in decided.images
+    )
+
+
+def _unreadable(record: Record) -> bool:
+    return record.value is None and any(name == UNREADABLE for name, _ in record.headers)
+
+
+def _number(headers: Mapping[str, bytes], name: str, least: int = 0) -> int:
+    text = headers.get(name, b"")
+    plain = text.removeprefix(b"-").isdigit() and len(text) <= DIGITS
+    if not plain or not least <= int(text) <= MOST:
+        raise BadInput(f"header {name} of a record in a retry topic is missing or wrong")
+    return int(text)
