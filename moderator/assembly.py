@@ -104,6 +104,7 @@ def _joined(
     from moderator.caching.cache import open_cache
     from moderator.examine import Examiner
     from moderator.match import Matcher
+    from moderator.shedding import load_of
 
     embedder = _embedder(settings, release, arena)
     stack.callback(embedder.close)
@@ -117,6 +118,7 @@ def _joined(
     )
     stack.callback(cache.close)
     matcher = Matcher(release)
+    load = load_of(settings.overload) if settings.overload.age_objective else None
     examiner = Examiner(
         fetcher=fetcher,
         cache=cache,
@@ -126,6 +128,8 @@ def _joined(
         policy=release.policy,
         provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
         actions=actions(settings.judging),
+        max_frames=settings.limits.max_frames,
+        load=load,
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 

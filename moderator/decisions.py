@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ KEPT_HEADERS = 32
 KEPT_BYTES = 512
 """What a dead letter keeps where its body would not fit: so many headers, each of so many bytes at
 most, and a key of so many. It then fits whatever the record held."""
+
+Shed = Literal["regions", "frames"]
+SHED: tuple[Shed, ...] = ("regions", "frames")
+"""What may be left out of judging, in the order in which it is (``moderator.overload``)."""
 
 OMITTED_BODY = "moderator.body"
 OMITTED_KEY = "moderator.key"
@@ -79,7 +83,8 @@ class Provenance:
 class Decided:
     """A post with its decision, ready to be published.
 
-    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage.
+    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage; ``shed``
+    names what was left out of judging it because posts are late.
     """
 
     post: Post
@@ -88,6 +93,7 @@ class Decided:
     provenance: Provenance
     decided_at: float
     seconds: Mapping[str, float] = field(default_factory=dict)
+    shed: tuple[Shed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
     """Return the ``decision/1`` record of a decided post."""
     post, decision = decided.post, decided.decision
     record = post.record
+    shed = {"shed": list(decided.shed)} if decided.shed else {}
     return {
         "schema": SCHEMA,
         "decision_id": post.decision_id,
@@ -127,6 +134,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
         },
         "decided_at": utc(decided.decided_at),
         "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
+        **shed,
     }
 
 

@@ -22,6 +22,7 @@ from moderator.concerns.fetch import Fetch
 from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
+from moderator.concerns.overload import Overload
 from moderator.concerns.pipeline import Pipeline
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
@@ -36,6 +37,7 @@ __all__ = [
     "Judging",
     "Kafka",
     "Limits",
+    "Overload",
     "Pipeline",
     "Serving",
     "Settings",

@@ -88,12 +88,14 @@ class DecodedImage:
     """An image as a network takes it.
 
     ``width`` and ``height`` are of the upright original in pixels, of its first frame where it is
-    animated. ``frames`` are uint8[height, width, 3], each of one of the input's sizes.
+    animated. ``frames`` are uint8[height, width, 3], each of one of the input's sizes. ``reach``
+    is how many frames were there to choose from.
     """
 
     width: int
     height: int
     frames: tuple[NDArray[np.uint8], ...]
+    reach: int = 1
 
 
 def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) -> DecodedImage:
@@ -164,7 +166,8 @@ def _decoded(
         return _jpeg(image, spec)
     width = height = 0
     frames: list[NDArray[np.uint8]] = []
-    for position in spread(reach(kind, image, data, max_pixels), max_frames):
+    within = reach(kind, image, data, max_pixels)
+    for position in spread(within, max_frames):
         image.seek(position)
         _check_size(image, max_pixels)
         image.load()
@@ -175,7 +178,7 @@ def _decoded(
         if not frames:
             width, height = upright.size
         frames.append(prepare(upright, spec))
-    return DecodedImage(width, height, tuple(frames))
+    return DecodedImage(width, height, tuple(frames), within)
 
 
 def _forget_xmp(image: Image.Image) -> None:

@@ -24,8 +24,8 @@ from models.spec import InputSpec
 from moderator.decoding.decode import Undecodable, decode
 from moderator.slots import ArenaHandle, SlotArena
 
-REQUEST = struct.Struct("<IQ")
-"""Before an image's bytes: the slot to decode into, and how many bytes follow."""
+REQUEST = struct.Struct("<IIQ")
+"""Before an image's bytes: the slot to decode into, most frames, and how many bytes follow."""
 
 FORK = struct.Struct("<q")
 """Asked of the nursery, with a socket: the dead process to reap, or 0. Answered: the new one's."""
@@ -101,11 +101,12 @@ def serve(
     stream = connection.makefile("rb")
     connection.sendall(READY)
     while header := stream.read(REQUEST.size):
-        slot, length = REQUEST.unpack(header)
+        slot, frames, length = REQUEST.unpack(header)
         data = stream.read(length)
         if len(data) < length:
             raise EOFError
-        connection.sendall(json.dumps(_answer(data, slot, arena, spec, limits)).encode() + b"\n")
+        fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
+        connection.sendall(json.dumps(_answer(data, slot, arena, spec, fewer)).encode() + b"\n")
 
 
 def _answer(
@@ -118,7 +119,7 @@ def _answer(
     sizes = [frame.shape[:2] for frame in image.frames]
     for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
         arena.frame(slot, number, *size)[...] = frame
-    return [image.width, image.height, sizes]
+    return [image.width, image.height, sizes, image.reach]
 
 
 def _die_with_parent() -> None:

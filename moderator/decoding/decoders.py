@@ -15,6 +15,7 @@ from collections import deque
 from concurrent.futures import Future, InvalidStateError
 
 from models.spec import InputSpec
+from moderator.decoding.animation import MAX_REACH
 from moderator.decoding.decode import MIN_SIDE, Undecodable
 from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
@@ -96,8 +97,12 @@ class DecodePool:
         in_hand = sum(len(decoder.jobs) for decoder in tuple(self._decoders))
         return len(self._queue) + len(self._suspects) + in_hand
 
-    def submit(self, data: bytes) -> Future[Decoded]:
+    def submit(self, data: bytes, *, frames: int | None = None) -> Future[Decoded]:
         """Begin to decode an image; never waits.
+
+        Args:
+            data: The file.
+            frames: Frames of an animation that are wanted at most; None: as the limits say.
 
         Returns:
             A future that raises ``Undecodable`` where the bytes are no image that is judged. Once
@@ -108,7 +113,8 @@ class DecodePool:
             if self._closing:
                 future.cancel()
                 return future
-            self._queue.append(Job(data, future))
+            wanted = self._limits.max_frames if frames is None else frames
+            self._queue.append(Job(data, future, wanted))
         self._wake()
         return future
 
@@ -261,7 +267,8 @@ class DecodePool:
         width, height = decoded.width, decoded.height
         known = all(size in self._sizes for size in decoded.frames)
         sound = min(width, height) >= MIN_SIDE and width * height <= self._limits.max_pixels
-        return known and sound and 1 <= len(decoded.frames) <= self._arena.frames
+        fitting = 1 <= len(decoded.frames) <= min(decoded.reach, self._arena.frames)
+        return known and sound and fitting and decoded.reach <= MAX_REACH
 
     def _bury(self, decoder: Decoder, cause: str) -> None:
         """Replace a process; the image that it was at is suspect, those behind it are not."""
