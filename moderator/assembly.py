@@ -84,7 +84,7 @@ def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None
             arena,
             release.spec.input,
             processes=settings.pipeline.decode_processes,
-            limits=_decode_limits(settings.limits),
+            limits=decode_limits(settings.limits),
         )
         stack.callback(pool.close)
         fetcher = fetcher or _fetcher(settings, stack)
@@ -130,6 +130,7 @@ def _joined(
         actions=actions(settings.judging),
         max_frames=settings.limits.max_frames,
         load=load,
+        keep_data=settings.evidence.evidence_url is not None,
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 
@@ -165,7 +166,8 @@ def actions(judging: Judging) -> Actions:
     )
 
 
-def _decode_limits(limits: Limits) -> DecodeLimits:
+def decode_limits(limits: Limits) -> DecodeLimits:
+    """Return what an image may take, as decoding takes it."""
     return DecodeLimits(
         max_pixels=limits.max_image_pixels,
         max_frames=limits.max_frames,

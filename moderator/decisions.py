@@ -43,7 +43,8 @@ class DecidedImage:
 
     ``width`` and ``height`` are of the upright image in pixels, None where it was not decoded;
     ``embedding`` is float16[D] of the frame, or the region of it, that decided; ``box`` says where
-    that region lies (x, y, width and height as shares of the image), None for the whole.
+    that region lies (x, y, width and height as shares of the image), None for the whole;
+    ``evidence`` is where a safe copy of the image lies, if one is kept.
     """
 
     image_id: str
@@ -54,6 +55,7 @@ class DecidedImage:
     cached: bool = False
     embedding: NDArray[np.float16] | None = None
     box: Box | None = None
+    evidence: str | None = None
 
     @property
     def region(self) -> dict[str, int] | None:
@@ -160,7 +162,7 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "height": image.height,
         "digest": image.digest,
         "cached": image.cached,
-        "evidence": None,
+        "evidence": image.evidence,
     }
 
 

@@ -138,6 +138,7 @@ class Examiner:
         actions: The operator's choices.
         max_frames: Frames judged of an animation.
         load: Says what is left out because posts are late; None: nothing ever.
+        keep_data: Keep pictures' bytes until their batch is done with, for ``data_of``.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Examiner:
         actions: Actions,
         max_frames: int,
         load: Load | None = None,
+        keep_data: bool = False,
     ) -> None:
         self._fetcher = fetcher
         self._cache = cache
@@ -166,6 +168,7 @@ class Examiner:
         self._actions = actions
         self._max_frames = max_frames
         self._load = load
+        self._keep_data = keep_data
 
     def open(self, posts: Sequence[Post]) -> Batch:
         """Begin a batch: fetching of images by reference starts, nothing is waited for.
@@ -198,7 +201,8 @@ class Examiner:
             if seen.decoding is None and seen.embeddings is None:
                 frames = self._max_frames if batch.level.frames else 1
                 seen.decoding = self._pool.submit(picture.data, frames=frames)
-            picture.data = None
+            if not self._keep_data:
+                picture.data = None
 
     def embed(self, batch: Batch) -> None:
         """Wait until everything is decoded and hand the frames to the network."""
@@ -245,6 +249,14 @@ class Examiner:
         if self._load:
             self._load.judged(batch.posts, batch.level, now)
         return decided
+
+    def data_of(self, batch: Batch) -> dict[str, bytes]:
+        """Return the bytes of a batch's pictures by content digest, where they are kept."""
+        return {
+            picture.seen.digest: picture.data
+            for picture in batch.each()
+            if picture.seen is not None and picture.data is not None
+        }
 
     def drop(self, batch: Batch) -> None:
         """Give back what a batch holds that will not be judged; any step may have been reached."""

@@ -123,6 +123,7 @@ def _alone(settings: Settings, files: int) -> Settings:
         update={
             "pipeline": pipeline.model_copy(update={"decode_processes": processes}),
             "cache": cache.model_copy(update={"redis_url": None}),
+            "evidence": settings.evidence.model_copy(update={"evidence_url": None}),
             "overload": settings.overload.model_copy(update={"age_objective": 0.0}),
         }
     )

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from moderator.concerns.all import CONCERNS, Settings
 from moderator.concerns.cache import Cache
+from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
 from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
@@ -33,6 +34,7 @@ __all__ = [
     "PREFIX",
     "STARTER",
     "Cache",
+    "Evidence",
     "Fetch",
     "Judging",
     "Kafka",

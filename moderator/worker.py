@@ -21,6 +21,7 @@ from models.release import Release, load_release
 from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
+from moderator.evidence.keeping import Keeper, keeping
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
@@ -75,8 +76,9 @@ def run_worker(settings: Settings) -> int:
         if not _world_reached(settings, stop):
             return 0
         parts = stack.enter_context(build(settings, release))
+        keeper = stack.enter_context(keeping(settings, release.spec.input))
         _name_release(release)
-        return _Member(settings, parts, watchdog, stop).run(served)
+        return _Member(settings, parts, watchdog, stop, keeper).run(served)
 
 
 @contextmanager
@@ -159,12 +161,18 @@ class _Member:
     """One life in the group: constructed, run once, then done with."""
 
     def __init__(
-        self, settings: Settings, parts: Parts, watchdog: Watchdog, stop: threading.Event
+        self,
+        settings: Settings,
+        parts: Parts,
+        watchdog: Watchdog,
+        stop: threading.Event,
+        keeper: Keeper | None,
     ) -> None:
         self._settings = settings
         self._parts = parts
         self._watchdog = watchdog
         self._stop = stop
+        self._keeper = keeper
         self._failure: BaseException | None = None
 
     def run(self, served: threading.Event) -> int:
@@ -294,7 +302,13 @@ class _Member:
             max_images_per_post=limits.max_images_per_post,
         )
         return Pipeline(
-            inbox, epochs, self._parts.examiner, publisher, bounds=bounds, watchdog=self._watchdog
+            inbox,
+            epochs,
+            self._parts.examiner,
+            publisher,
+            bounds=bounds,
+            watchdog=self._watchdog,
+            keeper=self._keeper,
         )
 
     def _patiently(self, make: Callable[[], T], what: str) -> T | None:

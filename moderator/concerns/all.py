@@ -2,6 +2,7 @@
 
 from moderator.concerns.cache import Cache
 from moderator.concerns.concern import Concern
+from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
 from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
@@ -19,6 +20,7 @@ CONCERNS: dict[str, type[Concern]] = {
     "pipeline": Pipeline,
     "judging": Judging,
     "overload": Overload,
+    "evidence": Evidence,
     "cache": Cache,
     "serving": Serving,
 }
@@ -34,5 +36,6 @@ class Settings(Concern):
     pipeline: Pipeline = Pipeline()
     judging: Judging = Judging()
     overload: Overload = Overload()
+    evidence: Evidence = Evidence()
     cache: Cache = Cache()
     serving: Serving = Serving()

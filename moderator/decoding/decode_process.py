@@ -20,8 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.spec import InputSpec
 from moderator.decoding.decode import Undecodable, decode
+from moderator.decoding.safe_copy import safe_copy
 from moderator.slots import ArenaHandle, SlotArena
 
 REQUEST = struct.Struct("<IIQ")
@@ -81,7 +85,7 @@ def _decode_process(
         _quieten_libraries()
         _restrain(given["memory"])
         limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
-        serve(connection, arena, spec, limits)
+        serve(connection, arena, spec, limits, given.get("copy_side", 0))
     except (ConnectionError, EOFError):
         pass
     except BaseException:
@@ -91,9 +95,15 @@ def _decode_process(
 
 
 def serve(
-    connection: socket.socket, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+    connection: socket.socket,
+    arena: SlotArena,
+    spec: InputSpec,
+    limits: Mapping[str, int],
+    copy_side: int = 0,
 ) -> None:
     """Answer every image before the next is begun, so that a death is the first unanswered one's.
+
+    With ``copy_side``, the answers are safe copies of that longest side.
 
     Raises:
         ConnectionError, EOFError: The parent is gone.
@@ -105,8 +115,12 @@ def serve(
         data = stream.read(length)
         if len(data) < length:
             raise EOFError
-        fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
-        connection.sendall(json.dumps(_answer(data, slot, arena, spec, fewer)).encode() + b"\n")
+        if copy_side:
+            answer = _copied(data, arena.buffer(slot), frames, limits, copy_side)
+        else:
+            fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
+            answer = _answer(data, slot, arena, spec, fewer)
+        connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _answer(
@@ -120,6 +134,20 @@ def _answer(
     for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
         arena.frame(slot, number, *size)[...] = frame
     return [image.width, image.height, sizes, image.reach]
+
+
+def _copied(
+    data: bytes, room: NDArray[np.uint8], frame: int, limits: Mapping[str, int], side: int
+) -> list[Any] | str:
+    """Answer with the size of a safe copy, and how many of the slot's bytes it has."""
+    try:
+        copy = safe_copy(data, frame, max_side=side, **limits)
+    except Undecodable as error:
+        return error.cause
+    if len(copy.data) > len(room):
+        return "memory"
+    room[: len(copy.data)] = np.frombuffer(copy.data, np.uint8)
+    return [copy.width, copy.height, [[1, len(copy.data)]], 1]
 
 
 def _die_with_parent() -> None:

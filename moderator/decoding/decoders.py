@@ -53,10 +53,17 @@ class DecodePool:
         spec: The sizes that the network takes.
         processes: How many decode processes there are.
         limits: What an image may take.
+        copy_side: Instead of frames for the network, make safe copies of this longest side.
     """
 
     def __init__(
-        self, arena: SlotArena, spec: InputSpec, *, processes: int, limits: DecodeLimits
+        self,
+        arena: SlotArena,
+        spec: InputSpec,
+        *,
+        processes: int,
+        limits: DecodeLimits,
+        copy_side: int = 0,
     ) -> None:
         self._arena = arena
         self._limits = limits
@@ -65,7 +72,8 @@ class DecodePool:
             "input": spec.to_json(),
             "memory": limits.memory,
             "max_pixels": limits.max_pixels,
-            "max_frames": min(limits.max_frames, arena.frames),
+            "max_frames": limits.max_frames if copy_side else min(limits.max_frames, arena.frames),
+            "copy_side": copy_side,
         }
         self._nursery = Nursery(arena, given)
         self._decoders: list[Decoder] = []
@@ -102,7 +110,8 @@ class DecodePool:
 
         Args:
             data: The file.
-            frames: Frames of an animation that are wanted at most; None: as the limits say.
+            frames: Frames of an animation that are wanted at most; None: as the limits say. Where
+                copies are made, the number of the frame that is wanted.
 
         Returns:
             A future that raises ``Undecodable`` where the bytes are no image that is judged. Once

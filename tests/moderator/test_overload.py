@@ -1,5 +1,7 @@
 """The level of overload: what it may do at all, whatever the ages, and what it must do in time."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +40,7 @@ def test_it_moves_one_level_at_a_time_and_only_for_its_reason(steps) -> None:
 @given(STEPS)
 def test_two_rises_are_a_step_apart(steps) -> None:
     rises = [now for now, _, before, after in run(steps) if after > before]
-    pairs = zip(rises, rises[1:], strict=False)
-    assert all(later - earlier >= OBJECTIVE.step for earlier, later in pairs)
+    assert all(later - earlier >= OBJECTIVE.step for earlier, later in pairwise(rises))
 
 
 @given(STEPS)
