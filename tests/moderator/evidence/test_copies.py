@@ -38,6 +38,14 @@ def burdened(kind: str) -> bytes:
     return file.getvalue()
 
 
+def noise() -> bytes:
+    """Return a PNG that takes a while to decode and compresses badly."""
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[CopyPool]:
     pool = CopyPool(InputSpec(((64, 64),)), processes=1, limits=LIMITS, max_side=128)
@@ -91,10 +99,7 @@ def test_copies_are_made_in_processes_of_their_own(pool) -> None:
     data = burdened("JPEG")
     for _ in range(12):
         assert pool.copied(data, 0, 60) == safe_copy(data, 0, **FIGURES).data
-    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, "PNG")
-    assert is_plain(pool.copied(file.getvalue(), 2, 60))
+    assert is_plain(pool.copied(noise(), 2, 60))
     for bad in (b"", b"no image", data[:300]):
         with pytest.raises(Undecodable):
             pool.copied(bad, 0, 60)
@@ -103,8 +108,8 @@ def test_copies_are_made_in_processes_of_their_own(pool) -> None:
 
 @pytest.mark.slow
 def test_a_copy_that_nobody_waits_for_gives_its_slot_back(pool) -> None:
-    data = burdened("JPEG")
+    data, large = burdened("JPEG"), noise()
     for _ in range(20):
         with pytest.raises(TimeoutError):
-            pool.copied(data, 0, 0)
+            pool.copied(large, 0, 0)
     assert pool.copied(data, 0, 60) == safe_copy(data, 0, **FIGURES).data

@@ -1,4 +1,4 @@
-"""Keeping copies for batches: bounded whatever the store does, and deletions until they are done."""
+"""Keeping copies for batches: bounded whatever the store does; deletions until they are done."""
 
 import threading
 import time
