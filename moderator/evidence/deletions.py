@@ -39,7 +39,7 @@ THREADS = 4
 @dataclass(eq=False, slots=True)
 class _Deletion:
     post: Post
-    done: Future[int] = field(default_factory=Future)
+    tried: Future[int] = field(default_factory=Future)
 
 
 class Deletions:
@@ -77,20 +77,20 @@ class Deletions:
         """Begin to remove what a post showed before its record.
 
         Returns:
-            A future of how many copies went; it may take as long as the store is away.
+            A future of how many copies went at the first try; where that fails, more follow.
         """
         deletion = _Deletion(post)
         with self._changed:
             # A later deletion of a post removes all that an earlier one would.
             earlier = self._waiting.pop(post.post_id, None)
             if earlier is not None:
-                deletion.done.add_done_callback(lambda _: _settle(earlier, 0))
+                deletion.tried.add_done_callback(lambda _: _settle(earlier, 0))
             if len(self._waiting) >= MAX_PENDING:
                 self._waiting.popitem(last=False)
                 DROPPED.inc()
             self._waiting[post.post_id] = deletion
             self._changed.notify()
-        return deletion.done
+        return deletion.tried
 
     def close(self, timeout: float) -> None:
         """Wait for what is on its way, at most so many seconds, and stop."""
@@ -148,10 +148,11 @@ class Deletions:
                 self._waiting[deletion.post.post_id] = deletion
                 self._waiting.move_to_end(deletion.post.post_id, last=False)
             self._changed.notify_all()
+        _settle(deletion, 0)
         if first:
             logger.error("what deleted posts showed cannot be removed yet: %s", error)
 
 
 def _settle(deletion: _Deletion, gone: int) -> None:
     with suppress(InvalidStateError):
-        deletion.done.set_result(gone)
+        deletion.tried.set_result(gone)
