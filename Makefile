@@ -14,7 +14,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark photographs fuzz clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload photographs fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ starter: $(READY) ## Build models/starter from the photographs in DATA
 
 benchmark: $(READY) services ## Measure the worker against what its own work allows
 	@$(PY) -m tests.benchmarks --images $(DATA) $(ARGS)
+
+benchmark-overload: $(READY) ## Measure what each level of overload saves
+	@$(PY) -m tests.benchmarks.shedding --images $(DATA) $(ARGS)
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)

@@ -89,7 +89,7 @@ def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None
             arena,
             release.spec.input,
             processes=settings.pipeline.decode_processes,
-            limits=_decode_limits(settings.limits),
+            limits=decode_limits(settings.limits),
         )
         stack.callback(pool.close)
         fetcher = fetcher or _fetcher(settings, stack)
@@ -109,6 +109,7 @@ def _joined(
     from moderator.caching.cache import open_cache
     from moderator.examine import Examiner
     from moderator.match import Matcher
+    from moderator.shedding import load_of
 
     embedder = _embedder(settings, release, arena)
     stack.callback(embedder.close)
@@ -122,6 +123,7 @@ def _joined(
     )
     stack.callback(cache.close)
     matcher = Matcher(release)
+    load = load_of(settings.overload) if settings.overload.age_objective else None
     examiner = Examiner(
         fetcher=fetcher,
         cache=cache,
@@ -132,6 +134,9 @@ def _joined(
         provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
         actions=actions(settings.judging),
         fetch_budget=settings.fetch.fetch_timeout + SPARE_SECONDS,
+        max_frames=settings.limits.max_frames,
+        load=load,
+        keep_data=settings.evidence.evidence_url is not None,
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 
@@ -167,7 +172,12 @@ def actions(judging: Judging) -> Actions:
     )
 
 
-def _decode_limits(limits: Limits) -> DecodeLimits:
+def decode_limits(limits: Limits) -> DecodeLimits:
+    """Return what an image may take, as decoding takes it.
+
+    Raises:
+        BadSettings: The kernel does not confine decode processes, which is required.
+    """
     reason = sandbox.refusal() if limits.decode_sandbox == "required" else None
     if reason is not None:
         raise BadSettings(

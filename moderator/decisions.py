@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ KEPT_BYTES = 512
 """What a dead letter keeps where its body would not fit: so many headers, each of so many bytes at
 most, and a key of so many. It then fits whatever the record held."""
 
+Shed = Literal["regions", "frames"]
+SHED: tuple[Shed, ...] = ("regions", "frames")
+"""What may be left out of judging, in the order in which it is (``moderator.overload``)."""
+
 OMITTED_BODY = "moderator.body"
 OMITTED_KEY = "moderator.key"
 """Headers of a dead letter that say what was left out of it."""
@@ -43,7 +47,8 @@ class DecidedImage:
 
     ``width`` and ``height`` are of the upright image in pixels, None where it was not decoded;
     ``embedding`` is float16[D] of the frame, or the region of it, that decided; ``box`` says where
-    that region lies (x, y, width and height as shares of the image), None for the whole.
+    that region lies (x, y, width and height as shares of the image), None for the whole;
+    ``evidence`` is where a safe copy of the image lies, if one is kept.
     """
 
     image_id: str
@@ -54,6 +59,7 @@ class DecidedImage:
     cached: bool = False
     embedding: NDArray[np.float16] | None = None
     box: Box | None = None
+    evidence: str | None = None
 
     @property
     def region(self) -> dict[str, int] | None:
@@ -83,8 +89,9 @@ class Provenance:
 class Decided:
     """A post with its decision, ready to be published.
 
-    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage. Where
-    there is a ``retry``, that is published instead: it is not the last word.
+    ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage; ``shed``
+    names what was left out of judging it because posts are late. Where there is a ``retry``, that
+    is published instead: it is not the last word.
     """
 
     post: Post
@@ -94,6 +101,7 @@ class Decided:
     decided_at: float
     seconds: Mapping[str, float] = field(default_factory=dict)
     retry: "Outgoing | None" = None
+    shed: tuple[Shed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
     """Return the ``decision/1`` record of a decided post."""
     post, decision = decided.post, decided.decision
     record = post.record
+    shed = {"shed": list(decided.shed)} if decided.shed else {}
     return {
         "schema": SCHEMA,
         "decision_id": post.decision_id,
@@ -142,6 +151,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
         "decided_at": utc(decided.decided_at),
         "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
         **({"attempts": post.attempt + 1} if post.attempt else {}),
+        **shed,
     }
 
 
@@ -167,7 +177,7 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "height": image.height,
         "digest": image.digest,
         "cached": image.cached,
-        "evidence": None,
+        "evidence": image.evidence,
     }
 
 

@@ -42,8 +42,12 @@ class Embedder(Protocol):
         """The regions of each size of frame."""
         ...
 
-    def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
+    def submit(self, frames: Sequence[Frame], *, regions: bool = True) -> Future[Embeddings]:
         """Begin to embed frames; their slots must stay as they are until the result is there.
+
+        Args:
+            frames: Where they lie.
+            regions: Embed their regions as well, where regions are judged at all.
 
         Returns:
             A future of float32[rows, D], L2-normalised: of each frame, in their order, its own
@@ -92,24 +96,26 @@ class InProcessEmbedder:
         self._closed = False
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="embed")
 
-    def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
+    def submit(self, frames: Sequence[Frame], *, regions: bool = True) -> Future[Embeddings]:
         """See ``Embedder.submit``."""
         if self._closed:
             raise Unavailable("the network is closed")
         result: Future[Embeddings] = Future()
         chunks = _chunks(frames, self._chunk)
-        counts = [rows_of(frame, self.boxes) for frame in frames]
+        boxes = self.boxes if regions else {}
+        counts = [rows_of(frame, boxes) for frame in frames]
         gathered = _Gathered(result, counts, len(chunks))
         for places in chunks:
-            task = self._threads.submit(self._embed, [frames[place] for place in places])
+            part = [frames[place] for place in places]
+            task = self._threads.submit(self._embed, part, regions=bool(boxes))
             task.add_done_callback(partial(gathered.add, places))
         return result
 
-    def _embed(self, frames: Sequence[Frame]) -> Embeddings:
+    def _embed(self, frames: Sequence[Frame], *, regions: bool) -> Embeddings:
         """Return float32[F, rows, D] of frames of one shape."""
         pixels = np.stack([self._arena.frame(f.slot, f.index, f.height, f.width) for f in frames])
         try:
-            if self.boxes:
+            if regions:
                 return self._network.describe_pixels(pixels)
             return self._network.embed(pixels)[:, None]
         except (ModelError, RuntimeError, MemoryError) as error:

@@ -55,6 +55,14 @@ class Serving:
     regions: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Frames to embed, with or without their regions."""
+
+    frames: tuple[Frame, ...]
+    regions: bool
+
+
 class ProcessEmbedder:
     """The network in a process of its own; it is ready once this is made.
 
@@ -71,7 +79,7 @@ class ProcessEmbedder:
     def __init__(self, serving: Serving, arena: SlotArena) -> None:
         self._serving = serving
         self._arena = arena
-        self._pending: dict[int, tuple[Sequence[Frame], Future[Embeddings]]] = {}
+        self._pending: dict[int, tuple[_Request, Future[Embeddings]]] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._closing = False
@@ -96,17 +104,18 @@ class ProcessEmbedder:
         """Process id of the embedder process."""
         return self._process.pid
 
-    def submit(self, frames: Sequence[Frame]) -> Future[Embeddings]:
+    def submit(self, frames: Sequence[Frame], *, regions: bool = True) -> Future[Embeddings]:
         """See ``Embedder.submit``."""
         result: Future[Embeddings] = Future()
         with self._lock:
             if self._closing:
                 raise Unavailable("the embedder process is closed")
             number = next(self._numbers)
-            self._pending[number] = (list(frames), result)
+            request = _Request(tuple(frames), regions)
+            self._pending[number] = (request, result)
             # One that is being started anew is given everything pending once it is ready.
             if self._ready:
-                self._send(number, frames)
+                self._send(number, request)
         return result
 
     def close(self) -> None:
@@ -152,14 +161,14 @@ class ProcessEmbedder:
             )
         with self._lock:
             self._ready = True
-            for number, (frames, _) in self._pending.items():
-                self._send(number, frames)
+            for number, (request, _) in self._pending.items():
+                self._send(number, request)
 
-    def _send(self, number: int, frames: Sequence[Frame]) -> None:
-        rows = [(frame.slot, frame.index, frame.height, frame.width) for frame in frames]
+    def _send(self, number: int, request: "_Request") -> None:
+        rows = [(each.slot, each.index, each.height, each.width) for each in request.frames]
         # Its reader thread sees the death too, and sends everything pending again.
         with contextlib.suppress(OSError):
-            self._connection.send((number, rows))
+            self._connection.send((number, request.regions, rows))
 
     def _read(self) -> None:
         try:
@@ -242,7 +251,9 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> None:
-    """Answer requests until the parent is gone: (number, frames) with (number, float32[rows, D]).
+    """Answer requests until the parent is gone: (number, regions, frames) with (number, rows).
+
+    The rows are float32[rows, D].
 
     The first answer is the digest of the network and the boxes of its regions, or the error for
     which there is none.
@@ -264,10 +275,10 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
     threading.Thread(target=_answer, args=(connection, answers), daemon=True).start()
     while True:
         try:
-            number, rows = connection.recv()
+            number, regions, rows = connection.recv()
         except (EOFError, OSError):
             return
-        future = embedder.submit([Frame(*row) for row in rows])
+        future = embedder.submit([Frame(*row) for row in rows], regions=regions)
         future.add_done_callback(partial(_put, answers, number))
 
 

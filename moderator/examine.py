@@ -30,14 +30,16 @@ from moderator.decide import (
     decide_post,
     unjudged,
 )
-from moderator.decisions import Decided, DecidedImage, Provenance
+from moderator.decisions import SHED, Decided, DecidedImage, Provenance, Shed
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import Decoded, DecodePool
 from moderator.embedder import Embedder, Embeddings, Frame
 from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
+from moderator.overload import Level
 from moderator.records import Post, PostImage, digest
 from moderator.rows import Rows
+from moderator.shedding import Load
 
 STAGE_SECONDS = Histogram(
     "moderator_stage_seconds",
@@ -83,7 +85,8 @@ class Seen:
     """One distinct picture of a batch.
 
     ``sizes`` are its frames' heights and widths in pixels as the network takes them, ``rows`` the
-    places of their embeddings, and of their regions', among the batch's.
+    places of their embeddings, and of their regions', among the batch's. ``shed`` names what was
+    left out of it because posts are late.
     """
 
     digest: str
@@ -95,15 +98,20 @@ class Seen:
     sizes: tuple[tuple[int, int], ...] = ()
     rows: slice = field(default_factory=lambda: slice(0, 0))
     embeddings: NDArray[np.float16] | None = None
+    shed: tuple[Shed, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Posts on their way together; ``opened`` is a monotonic time in seconds."""
+    """Posts on their way together; ``opened`` is a monotonic time in seconds.
+
+    ``level`` says what is left out of judging all of them.
+    """
 
     posts: Sequence[Post]
     pictures: Sequence[Sequence[Picture]]
     opened: float
+    level: Level = Level.WHOLE
     seen: dict[str, Seen] = field(default_factory=dict)
     embedding: Future[Embeddings] | None = None
     slots: list[int] = field(default_factory=list)
@@ -130,6 +138,9 @@ class Examiner:
         policy: Thresholds of the release.
         provenance: Ids of release, network and policy.
         actions: The operator's choices.
+        max_frames: Frames judged of an animation.
+        load: Says what is left out because posts are late; None: nothing ever.
+        keep_data: Keep pictures' bytes until their batch is done with, for ``data_of``.
         fetch_budget: Seconds that a batch waits for its images by reference once its turn has
             come; what is not there by then is unreachable for now. None: without limit.
     """
@@ -145,6 +156,9 @@ class Examiner:
         policy: Policy,
         provenance: Provenance,
         actions: Actions,
+        max_frames: int,
+        load: Load | None = None,
+        keep_data: bool = False,
         fetch_budget: float | None = None,
     ) -> None:
         self._fetcher = fetcher
@@ -152,16 +166,24 @@ class Examiner:
         self._pool = pool
         self._embedder = embedder
         self._rows = Rows(embedder.boxes)
+        self._bare = Rows({})
         self._matcher = matcher
         self._policy = policy
         self._provenance = provenance
         self._actions = actions
         self._fetch_budget = fetch_budget
+        self._max_frames = max_frames
+        self._load = load
+        self._keep_data = keep_data
 
     def open(self, posts: Sequence[Post]) -> Batch:
-        """Begin a batch: fetching of images by reference starts, nothing is waited for."""
+        """Begin a batch: fetching of images by reference starts, nothing is waited for.
+
+        What is left out of it is settled here, so that all of a batch is judged alike.
+        """
         pictures = [[self._picture(image) for image in post.images] for post in posts]
-        batch = Batch(posts, pictures, time.monotonic())
+        level = self._load.level if self._load else Level.WHOLE
+        batch = Batch(posts, pictures, time.monotonic(), level)
         BATCH_IMAGES.observe(sum(map(len, pictures)))
         return batch
 
@@ -185,8 +207,10 @@ class Examiner:
             if picture.data is None or seen is None:
                 continue
             if seen.decoding is None and seen.embeddings is None:
-                seen.decoding = self._pool.submit(picture.data)
-            picture.data = None
+                frames = self._max_frames if batch.level.frames else 1
+                seen.decoding = self._pool.submit(picture.data, frames=frames)
+            if not self._keep_data:
+                picture.data = None
 
     def embed(self, batch: Batch) -> None:
         """Wait until everything is decoded and hand the frames to the network."""
@@ -195,12 +219,13 @@ class Examiner:
         with _stage(batch, "decode"):
             for seen in batch.seen.values():
                 if seen.decoding is not None:
-                    taken = self._take_decoded(seen, seen.decoding, batch.slots)
-                    count = sum(self._rows.counts(seen.sizes))
+                    taken = self._take_decoded(batch, seen, seen.decoding)
+                    count = sum(self._rows_of(seen).counts(seen.sizes))
                     seen.rows = slice(rows, rows + count)
                     rows += count
                     frames.extend(taken)
-        batch.embedding = self._embedder.submit(frames) if frames else None
+        regions = batch.level.regions
+        batch.embedding = self._embedder.submit(frames, regions=regions) if frames else None
         if batch.embedding is not None:
             batch.embedding.add_done_callback(lambda _: self._release(batch))
 
@@ -227,8 +252,19 @@ class Examiner:
         for post, pictures in zip(batch.posts, batch.pictures, strict=True):
             images = tuple(self._image(picture, served, neighbours) for picture in pictures)
             decision = self._post(post, [image.decision for image in images])
-            decided.append(Decided(post, decision, images, provenance, now, seconds))
+            shed = _shed(pictures)
+            decided.append(Decided(post, decision, images, provenance, now, seconds, shed=shed))
+        if self._load:
+            self._load.judged(batch.posts, batch.level, now)
         return decided
+
+    def data_of(self, batch: Batch) -> dict[str, bytes]:
+        """Return the bytes of a batch's pictures by content digest, where they are kept."""
+        return {
+            picture.seen.digest: picture.data
+            for picture in batch.each()
+            if picture.seen is not None and picture.data is not None
+        }
 
     def drop(self, batch: Batch) -> None:
         """Give back what a batch holds that will not be judged; any step may have been reached."""
@@ -258,7 +294,11 @@ class Examiner:
             seen.cached, seen.embeddings, seen.sizes = True, cached.embeddings, cached.sizes
             seen.width, seen.height = cached.width, cached.height
 
-    def _take_decoded(self, seen: Seen, decoding: Future[Decoded], slots: list[int]) -> list[Frame]:
+    def _rows_of(self, seen: Seen) -> Rows:
+        """Return the rows that a picture has; what the cache gave has them all."""
+        return self._bare if "regions" in seen.shed else self._rows
+
+    def _take_decoded(self, batch: Batch, seen: Seen, decoding: Future[Decoded]) -> list[Frame]:
         try:
             decoded = decoding.result()
         except Undecodable as error:
@@ -267,8 +307,18 @@ class Examiner:
             return []
         seen.width, seen.height = decoded.width, decoded.height
         seen.sizes = tuple(decoded.frames)
-        slots.append(decoded.slot)
+        seen.shed = self._left_out(batch.level, decoded)
+        batch.slots.append(decoded.slot)
         return [Frame(decoded.slot, number, *size) for number, size in enumerate(seen.sizes)]
+
+    def _left_out(self, level: Level, decoded: Decoded) -> tuple[Shed, ...]:
+        """Return what would have been judged of a picture at the lowest level, and is not."""
+        fewer = len(decoded.frames) < min(decoded.reach, self._max_frames)
+        there: dict[Shed, bool] = {
+            "regions": not level.regions and bool(self._embedder.boxes),
+            "frames": not level.frames and fewer,
+        }
+        return tuple(name for name, left_out in there.items() if left_out)
 
     def _release(self, batch: Batch) -> None:
         for slot in batch.slots:
@@ -287,6 +337,9 @@ class Examiner:
         for seen in batch.seen.values():
             if seen.rows.stop > seen.rows.start:
                 seen.embeddings = embeddings[seen.rows]
+                if seen.shed:
+                    # Others would take it for all that there is to know of the picture.
+                    continue
                 fresh[seen.digest] = Cached(seen.embeddings, seen.width, seen.height, seen.sizes)
         self._cache.put_many(fresh)
 
@@ -324,7 +377,7 @@ class Examiner:
             self._actions,
             served.overrides.get(seen.digest),
             # A cache of pictures without regions does not say what size their frames had.
-            rows=self._rows.counts(seen.sizes) or None,
+            rows=self._rows_of(seen).counts(seen.sizes) or None,
         )
         frame, region = decision.frame or 0, decision.region
         return DecidedImage(
@@ -334,8 +387,8 @@ class Examiner:
             width=seen.width,
             height=seen.height,
             cached=seen.cached,
-            embedding=seen.embeddings[self._rows.place(seen.sizes, frame, region)],
-            box=self._rows.box(seen.sizes, frame, region),
+            embedding=seen.embeddings[self._rows_of(seen).place(seen.sizes, frame, region)],
+            box=self._rows_of(seen).box(seen.sizes, frame, region),
         )
 
     def _post(self, post: Post, images: Sequence[ImageDecision]) -> PostDecision:
@@ -344,6 +397,12 @@ class Examiner:
         if post.fault is not None:
             return PostDecision(self._actions.malformed, "malformed", cause=post.fault)
         return decide_post(images, self._actions.max_types)
+
+
+def _shed(pictures: Sequence[Picture]) -> tuple[Shed, ...]:
+    """Return what was left out of any picture of a post."""
+    left_out = {name for picture in pictures if picture.seen for name in picture.seen.shed}
+    return tuple(name for name in SHED if name in left_out)
 
 
 def _take_fetched(picture: Picture, deadline: float) -> None:

@@ -116,13 +116,15 @@ def run_decide(
 
 
 def _alone(settings: Settings, files: int) -> Settings:
-    """Return settings that need no Redis, and no more processes than there are files."""
+    """Return settings that need no Redis, leave nothing out, and take few processes."""
     pipeline, cache = settings.pipeline, settings.cache
     processes = min(pipeline.decode_processes, files)
     return settings.model_copy(
         update={
             "pipeline": pipeline.model_copy(update={"decode_processes": processes}),
             "cache": cache.in_memory(),
+            "evidence": settings.evidence.model_copy(update={"evidence_url": None}),
+            "overload": settings.overload.model_copy(update={"age_objective": 0.0}),
         }
     )
 

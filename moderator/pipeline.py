@@ -9,8 +9,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from prometheus_client import Gauge
@@ -48,6 +49,14 @@ class Publishing(Protocol):
         ...
 
 
+class Keeping(Protocol):
+    """The part of a keeper of evidence that the pipeline uses."""
+
+    def keep(self, decided: Sequence[Decided], data: Mapping[str, bytes]) -> Sequence[Decided]:
+        """Return the posts with where safe copies of their images lie; never fails."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a batch, a post and all batches together may be; images, seconds and bytes."""
@@ -81,6 +90,7 @@ class Pipeline:
         bounds: How large and how many.
         watchdog: Is told of every piece of work.
         retries: Sends posts round again whose images cannot be fetched; None: none are.
+        keeper: Keeps safe copies of images before their posts are published; None: nobody does.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class Pipeline:
         bounds: Bounds,
         watchdog: Watchdog,
         retries: Retries | None = None,
+        keeper: Keeping | None = None,
     ) -> None:
         self._inbox = inbox
         self._epochs = epochs
@@ -110,8 +121,10 @@ class Pipeline:
             ("prepare", lambda flight: examiner.prepare(flight.batch)),
             ("embed", lambda flight: examiner.embed(flight.batch)),
             ("judge", self._judge),
-            ("publish", self._publish),
         ]
+        if keeper is not None:
+            steps.append(("keep", partial(self._keep, keeper)))
+        steps.append(("publish", self._publish))
         self._queues = {name: queue.SimpleQueue[_Flight | None]() for name, _ in steps}
         self._threads = [threading.Thread(target=self._gather, name="gather", daemon=True)]
         names = [name for name, _ in steps]
@@ -221,6 +234,9 @@ class Pipeline:
         if self._retries is not None:
             decided = [self._retries.considered(each) for each in decided]
         flight.decided = decided
+
+    def _keep(self, keeper: Keeping, flight: _Flight) -> None:
+        flight.decided = keeper.keep(flight.decided, self._examiner.data_of(flight.batch))
 
     def _publish(self, flight: _Flight) -> None:
         try:

@@ -18,10 +18,12 @@ from pydantic.fields import FieldInfo
 
 from moderator.concerns.all import CONCERNS, Settings
 from moderator.concerns.cache import Cache
+from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
 from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
+from moderator.concerns.overload import Overload
 from moderator.concerns.pipeline import Pipeline
 from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
@@ -33,10 +35,12 @@ __all__ = [
     "PREFIX",
     "STARTER",
     "Cache",
+    "Evidence",
     "Fetch",
     "Judging",
     "Kafka",
     "Limits",
+    "Overload",
     "Pipeline",
     "Retry",
     "Serving",

@@ -96,6 +96,21 @@ def _delays(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _place(place: str) -> str:
+    """Refuse what would be no place, or would show a password wherever a copy is named."""
+    scheme, separator, rest = place.partition("://")
+    if "::" in place or not place.isprintable() or (separator and not rest.strip("/")):
+        raise ValueError(
+            "it must be a folder, or one place in a store such as s3://bucket/evidence"
+        )
+    if separator and "@" in rest.partition("/")[0] and scheme.lower() != "abfs":
+        raise ValueError(
+            "it must hold no user or password: decisions name it; give these to the store's own "
+            "settings"
+        )
+    return place
+
+
 def _present(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"there is no file {path}; name one that is there")
@@ -130,6 +145,7 @@ Brokers = Annotated[str, AfterValidator(_brokers)]
 Hosts = Annotated[Texts, AfterValidator(_hosts)]
 Stores = Annotated[Texts, AfterValidator(_stores)]
 Delays = Annotated[Texts, AfterValidator(_delays)]
+Place = Annotated[str, AfterValidator(_place)]
 PresentFile = Annotated[Path, AfterValidator(_present)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 TokenEndpoint = Annotated[str, AfterValidator(_token_endpoint)]

@@ -21,6 +21,7 @@ from models.release import Release, load_release
 from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
+from moderator.evidence.keeping import Keeper, keeping
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
@@ -77,8 +78,9 @@ def run_worker(settings: Settings) -> int:
         if not _world_reached(settings, stop):
             return 0
         parts = stack.enter_context(build(settings, release))
+        keeper = stack.enter_context(keeping(settings, release.spec.input))
         _name_release(release)
-        return _Member(settings, parts, watchdog, stop).run(served)
+        return _Member(settings, parts, watchdog, stop, keeper).run(served)
 
 
 @contextmanager
@@ -163,13 +165,19 @@ class _Member:
     """One life in the group: constructed, run once, then done with."""
 
     def __init__(
-        self, settings: Settings, parts: Parts, watchdog: Watchdog, stop: threading.Event
+        self,
+        settings: Settings,
+        parts: Parts,
+        watchdog: Watchdog,
+        stop: threading.Event,
+        keeper: Keeper | None,
     ) -> None:
         self._settings = settings
         self._parts = parts
         self._watchdog = watchdog
         self._stop = stop
         self._retries = Retries(retry_topics(settings.retry), settings.topics.posts_topic)
+        self._keeper = keeper
         self._failure: BaseException | None = None
 
     def run(self, served: threading.Event) -> int:
@@ -312,6 +320,7 @@ class _Member:
             bounds=bounds,
             watchdog=self._watchdog,
             retries=self._retries,
+            keeper=self._keeper,
         )
 
     def _patiently(self, make: Callable[[], T], what: str) -> T | None:

@@ -2,10 +2,12 @@
 
 from moderator.concerns.cache import Cache
 from moderator.concerns.concern import Concern
+from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
 from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
+from moderator.concerns.overload import Overload
 from moderator.concerns.pipeline import Pipeline
 from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
@@ -19,6 +21,8 @@ CONCERNS: dict[str, type[Concern]] = {
     "retry": Retry,
     "pipeline": Pipeline,
     "judging": Judging,
+    "overload": Overload,
+    "evidence": Evidence,
     "cache": Cache,
     "serving": Serving,
 }
@@ -34,5 +38,7 @@ class Settings(Concern):
     retry: Retry = Retry()
     pipeline: Pipeline = Pipeline()
     judging: Judging = Judging()
+    overload: Overload = Overload()
+    evidence: Evidence = Evidence()
     cache: Cache = Cache()
     serving: Serving = Serving()

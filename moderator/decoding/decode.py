@@ -9,6 +9,8 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
 from moderator.decoding.colour import rgb
 from moderator.errors import BadInput
+
+T = TypeVar("T")
 
 CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeout", "crash")
 """Why an image cannot be decoded: labels of a metric, so these few and no others."""
@@ -88,12 +92,14 @@ class DecodedImage:
     """An image as a network takes it.
 
     ``width`` and ``height`` are of the upright original in pixels, of its first frame where it is
-    animated. ``frames`` are uint8[height, width, 3], each of one of the input's sizes.
+    animated. ``frames`` are uint8[height, width, 3], each of one of the input's sizes. ``reach``
+    is how many frames were there to choose from.
     """
 
     width: int
     height: int
     frames: tuple[NDArray[np.uint8], ...]
+    reach: int = 1
 
 
 def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) -> DecodedImage:
@@ -113,6 +119,44 @@ def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) ->
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
+    return _guarded(
+        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+    )
+
+
+def upright(
+    data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
+) -> Image.Image:
+    """Decode one of the frames that ``decode`` gives, for people to look at.
+
+    Args:
+        data: The file, as ``decode`` takes it.
+        frame: Its number among those; the last one where there are fewer.
+        max_pixels: As ``decode`` takes it.
+        max_frames: As ``decode`` takes it.
+        max_side: Longest side in pixels; what is larger is made smaller.
+
+    Returns:
+        An upright RGB image.
+
+    Raises:
+        Undecodable: See ``decode``.
+    """
+    return _guarded(
+        data,
+        max_pixels,
+        lambda kind: _shown(
+            kind, data, frame, max_pixels=max_pixels, max_frames=max_frames, max_side=max_side
+        ),
+    )
+
+
+def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
+    """Call what decodes a file of the format given to it.
+
+    Raises:
+        Undecodable: It is of no format that we judge, or the call fails in whatever way.
+    """
     if not data:
         raise Undecodable("empty")
     kind = sniff(data)
@@ -123,7 +167,7 @@ def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) ->
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return _decoded(kind, data, spec, max_pixels, max_frames)
+            return decoded(kind)
         except Undecodable:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -164,7 +208,8 @@ def _decoded(
         return _jpeg(image, spec)
     width = height = 0
     frames: list[NDArray[np.uint8]] = []
-    for position in spread(reach(kind, image, data, max_pixels), max_frames):
+    within = reach(kind, image, data, max_pixels)
+    for position in spread(within, max_frames):
         image.seek(position)
         _check_size(image, max_pixels)
         image.load()
@@ -175,7 +220,31 @@ def _decoded(
         if not frames:
             width, height = upright.size
         frames.append(prepare(upright, spec))
-    return DecodedImage(width, height, tuple(frames))
+    return DecodedImage(width, height, tuple(frames), within)
+
+
+def _shown(
+    kind: str, data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
+) -> Image.Image:
+    image = DECODERS[kind](io.BytesIO(data))
+    _check_size(image, max_pixels)
+    _forget_xmp(image)
+    if kind == "JPEG":
+        # Before it is drafted: an EXIF that cannot be read is dropped there.
+        orientation = _orientation(image)
+        share = min(1.0, max_side / max(image.size))
+        image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
+        image.load()
+    else:
+        positions = spread(reach(kind, image, data, max_pixels), max_frames)
+        image.seek(positions[min(frame, len(positions) - 1)])
+        _check_size(image, max_pixels)
+        image.load()
+        _forget_xmp(image)
+        orientation = 1 if kind == "TIFF" else _orientation(image)
+    shown = _turned(rgb(image), orientation)
+    shown.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return shown
 
 
 def _forget_xmp(image: Image.Image) -> None:

@@ -20,13 +20,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.spec import InputSpec
 from moderator.decoding import sandbox
 from moderator.decoding.decode import Undecodable, decode
+from moderator.decoding.safe_copy import safe_copy
 from moderator.slots import ArenaHandle, SlotArena
 
-REQUEST = struct.Struct("<IQ")
-"""Before an image's bytes: the slot to decode into, and how many bytes follow."""
+REQUEST = struct.Struct("<IIQ")
+"""Before an image's bytes: the slot to decode into, most frames, and how many bytes follow."""
 
 FORK = struct.Struct("<q")
 """Asked of the nursery, with a socket: the dead process to reap, or 0. Answered: the new one's."""
@@ -89,7 +93,8 @@ def _decode_process(
         _restrain(given["memory"])
         connection.sendall(READY if _confine(given["sandbox"]) else UNCONFINED)
         limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
-        serve(connection, arena, spec, limits, given["timeout"])
+        copy_side = given.get("copy_side", 0)
+        serve(connection, arena, spec, limits, given["timeout"], copy_side=copy_side)
     except (ConnectionError, EOFError):
         pass
     except BaseException as error:
@@ -106,20 +111,29 @@ def serve(
     spec: InputSpec,
     limits: Mapping[str, int],
     timeout: float,
+    *,
+    copy_side: int = 0,
 ) -> None:
     """Answer every image before the next is begun, so that a death is the first unanswered one's.
+
+    With ``copy_side``, the answers are safe copies of that longest side.
 
     Raises:
         ConnectionError, EOFError: The parent is gone.
     """
     stream = connection.makefile("rb")
     while header := stream.read(REQUEST.size):
-        slot, length = REQUEST.unpack(header)
+        slot, frames, length = REQUEST.unpack(header)
         data = stream.read(length)
         if len(data) < length:
             raise EOFError
         _allow_cpu(timeout)
-        connection.sendall(json.dumps(_answer(data, slot, arena, spec, limits)).encode() + b"\n")
+        if copy_side:
+            answer = _copied(data, arena.buffer(slot), frames, limits, copy_side)
+        else:
+            fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
+            answer = _answer(data, slot, arena, spec, fewer)
+        connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _answer(
@@ -132,7 +146,21 @@ def _answer(
     sizes = [frame.shape[:2] for frame in image.frames]
     for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
         arena.frame(slot, number, *size)[...] = frame
-    return [image.width, image.height, sizes]
+    return [image.width, image.height, sizes, image.reach]
+
+
+def _copied(
+    data: bytes, room: NDArray[np.uint8], frame: int, limits: Mapping[str, int], side: int
+) -> list[Any] | str:
+    """Answer with the size of a safe copy, and how many of the slot's bytes it has."""
+    try:
+        copy = safe_copy(data, frame, max_side=side, **limits)
+    except Undecodable as error:
+        return error.cause
+    if len(copy.data) > len(room):
+        return "memory"
+    room[: len(copy.data)] = np.frombuffer(copy.data, np.uint8)
+    return [copy.width, copy.height, [[1, len(copy.data)]], 1]
 
 
 def _die_with_parent() -> None:

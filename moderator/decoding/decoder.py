@@ -38,13 +38,15 @@ class Decoded:
     """Where a decoded image lies.
 
     ``slot`` holds its frames, ``frames`` are the (height, width) in pixels of each; ``width`` and
-    ``height`` are those of the upright original in pixels.
+    ``height`` are those of the upright original in pixels. ``reach`` is how many frames there were
+    to choose from.
     """
 
     slot: int
     frames: tuple[tuple[int, int], ...]
     width: int
     height: int
+    reach: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ class DecodeLimits:
 class Job:
     """An image to decode.
 
-    ``deaths`` counts the processes that it has cost, ``nursery_deaths`` how often the nursery
-    ended while it was decoded; ``spent`` is the seconds it has had from processes that it cost.
+    ``frames`` is how many of an animation's are wanted at most. ``deaths`` counts the processes
+    that it has cost, ``nursery_deaths`` how often the nursery ended while it was decoded;
+    ``spent`` is the seconds it has had from processes that it cost.
     """
 
     data: bytes
     future: Future[Decoded]
+    frames: int
     slot: int = NO_SLOT
     deaths: int = 0
     nursery_deaths: int = 0
@@ -124,7 +128,7 @@ class Decoder:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._begin(now)
-        header = REQUEST.pack(job.slot, len(job.data))
+        header = REQUEST.pack(job.slot, job.frames, len(job.data))
         self._outbox.extend((memoryview(header), memoryview(job.data)))
         self.send()
 
@@ -230,8 +234,8 @@ def _parsed(line: bytes, slot: int) -> Decoded | str:
         answer = json.loads(line)
         if isinstance(answer, str) and answer in CAUSES:
             return answer
-        width, height, sizes = answer
+        width, height, sizes, reach = answer
         frames = tuple((int(tall), int(wide)) for tall, wide in sizes)
-        return Decoded(slot, frames, int(width), int(height))
+        return Decoded(slot, frames, int(width), int(height), int(reach))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{line[:80]!r}") from error

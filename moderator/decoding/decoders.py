@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from models.spec import InputSpec
 from moderator.decoding import sandbox
+from moderator.decoding.animation import MAX_REACH
 from moderator.decoding.decode import MIN_SIDE, Undecodable
 from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
@@ -65,10 +66,17 @@ class DecodePool:
         spec: The sizes that the network takes.
         processes: How many decode processes there are.
         limits: What an image may take.
+        copy_side: Instead of frames for the network, make safe copies of this longest side.
     """
 
     def __init__(
-        self, arena: SlotArena, spec: InputSpec, *, processes: int, limits: DecodeLimits
+        self,
+        arena: SlotArena,
+        spec: InputSpec,
+        *,
+        processes: int,
+        limits: DecodeLimits,
+        copy_side: int = 0,
     ) -> None:
         self._arena = arena
         self._limits = limits
@@ -77,7 +85,8 @@ class DecodePool:
             "input": spec.to_json(),
             "memory": limits.memory,
             "max_pixels": limits.max_pixels,
-            "max_frames": min(limits.max_frames, arena.frames),
+            "max_frames": limits.max_frames if copy_side else min(limits.max_frames, arena.frames),
+            "copy_side": copy_side,
             "timeout": limits.timeout,
             "sandbox": limits.sandbox,
         }
@@ -112,8 +121,13 @@ class DecodePool:
         in_hand = sum(len(decoder.jobs) for decoder in tuple(self._decoders))
         return len(self._queue) + len(self._suspects) + in_hand
 
-    def submit(self, data: bytes) -> Future[Decoded]:
+    def submit(self, data: bytes, *, frames: int | None = None) -> Future[Decoded]:
         """Begin to decode an image; never waits.
+
+        Args:
+            data: The file.
+            frames: Frames of an animation that are wanted at most; None: as the limits say. Where
+                copies are made, the number of the frame that is wanted.
 
         Returns:
             A future that raises ``Undecodable`` where the bytes are no image that is judged. Once
@@ -124,7 +138,8 @@ class DecodePool:
             if self._closing:
                 future.cancel()
                 return future
-            self._queue.append(Job(data, future))
+            wanted = self._limits.max_frames if frames is None else frames
+            self._queue.append(Job(data, future, wanted))
         self._wake()
         return future
 
@@ -285,7 +300,8 @@ class DecodePool:
         width, height = decoded.width, decoded.height
         known = all(size in self._sizes for size in decoded.frames)
         sound = min(width, height) >= MIN_SIDE and width * height <= self._limits.max_pixels
-        return known and sound and 1 <= len(decoded.frames) <= self._arena.frames
+        fitting = 1 <= len(decoded.frames) <= min(decoded.reach, self._arena.frames)
+        return known and sound and fitting and decoded.reach <= MAX_REACH
 
     def _bury(self, decoder: Decoder, cause: str) -> None:
         """Replace a process; the image that it was at is suspect, those behind it are not."""

@@ -103,6 +103,11 @@ def test_it_gives_the_regions_that_the_network_gives_here(regional_release, aren
         rows = there.submit(FRAMES).result(60)
         assert rows.shape[0] == len(FRAMES) * (1 + len(here.boxes[SIDE, SIDE])) > len(FRAMES)
         assert np.allclose(rows, here.submit(FRAMES).result(60), atol=1e-5)
+        whole = rows.reshape(len(FRAMES), -1, rows.shape[1])[:, 0]
+        for embedder in (here, there):
+            bare = embedder.submit(FRAMES, regions=False).result(60)
+            assert bare.shape == whole.shape
+            assert np.allclose(bare, whole, atol=1e-5)
     finally:
         here.close()
         there.close()

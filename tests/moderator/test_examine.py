@@ -112,11 +112,11 @@ def parts(release) -> Iterator[Parts]:
         yield parts
 
 
-def decided(parts: Parts, *pictures: bytes) -> list[Decided]:
+def decided(parts: Parts, *pictures: bytes, timestamp: int = 1_700_000_000_000) -> list[Decided]:
     """Take posts of one picture each through every step, together."""
     posts = [
         Post(
-            Record("posts", 0, number, 1_700_000_000_000, b"p", None),
+            Record("posts", 0, number, timestamp, b"p", None),
             f"p{number}",
             images=(PostImage("0", data=data),),
         )
@@ -198,3 +198,72 @@ def test_files_are_decided_with_their_regions_by_an_embedder_process(release, tm
     assert lines[0].split("\t")[1:3] == ["flag", "match"]
     assert lines[1] == "    region 300x300 at 300,300 of 600x600"
     assert sum("region" in line for line in lines) == 1
+
+
+# --- what is left out when posts are late
+
+
+NEVER = 2**53
+"""A timestamp that lies ahead, so that its post is not late."""
+
+
+def animation(*frames: bytes) -> bytes:
+    first, *others = (Image.open(io.BytesIO(frame)).convert("RGB") for frame in frames)
+    file = io.BytesIO()
+    first.save(file, "PNG", save_all=True, append_images=others, duration=100)
+    return file.getvalue()
+
+
+def shed(decision: Decided) -> list[str] | None:
+    body = to_json(decision)
+    assert not list(schema("decision-1").iter_errors(body))
+    return body.get("shed")
+
+
+@pytest.fixture(params=["in-process", "process"])
+def hasty(request, release) -> Iterator[Parts]:
+    """Parts of which each late batch raises the level by one, and each other lowers it by one."""
+    given = {"age_objective": "60", "shed_step": "1e-6", "shed_recovery": "1e-6"}
+    with build(settings_of(release, embedder=request.param, **given), release) as parts:
+        yield parts
+
+
+def test_late_posts_are_judged_without_regions_then_by_one_frame_and_fresh_ones_whole(
+    hasty,
+) -> None:
+    known, small, other = scene(1, seed=5), scene(2, seed=6), scene(None, seed=7)
+    moving = animation(other, small)
+    (one,) = decided(hasty, known)
+    assert (one.decision.reason, shed(one)) == ("match", None)
+    found = decided(hasty, known, small, moving)
+    assert [each.decision.reason for each in found] == ["match", "no-match", "no-match"]
+    assert [shed(each) for each in found] == [None, ["regions"], ["regions"]]
+    assert [each.images[0].cached for each in found] == [True, False, False]
+    assert region(found[0]) == (*corner(1), QUARTER, QUARTER)
+    found = decided(hasty, known, small, moving)
+    assert [shed(each) for each in found] == [None, ["regions"], ["regions", "frames"]]
+    assert [each.images[0].cached for each in found] == [True, False, False]
+    for _ in range(3):
+        decided(hasty, known, timestamp=NEVER)
+    # What was seen in part was not kept: all of it is looked at now.
+    found = decided(hasty, small, moving, timestamp=NEVER)
+    assert [each.decision.reason for each in found] == ["match", "match"]
+    assert [shed(each) for each in found] == [None, None]
+    assert not any(each.images[0].cached for each in found)
+    assert found[1].images[0].decision.frame == 1
+    found = decided(hasty, small, moving, timestamp=NEVER)
+    assert all(each.images[0].cached for each in found)
+
+
+def test_where_there_are_no_regions_none_are_left_out_and_stills_are_kept(
+    release, tmp_path
+) -> None:
+    plain = released(tmp_path / "plain", replace(POLICY, region_margin=None))
+    given = {"age_objective": "60", "shed_step": "1e-6"}
+    with build(settings_of(plain, **given), plain) as parts:
+        still = scene(None)
+        for _ in range(3):
+            decided(parts, scene(1))
+        (one,) = decided(parts, still)
+        (again,) = decided(parts, still)
+    assert (shed(one), shed(again), again.images[0].cached) == (None, None, True)

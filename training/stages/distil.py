@@ -114,7 +114,8 @@ class _Distil:
             # The features' own cosines are a good beginning, and this keeps them.
             nn.init.orthogonal_(network.head.weight)
             nn.init.zeros_(network.head.bias)
-        self.head: nn.Module = nn.Linear(network.dimension, len(names), bias=False)
+        self._types = nn.Linear(network.dimension, len(names), bias=False)
+        self.head: nn.Module = self._types
 
     def batches(self, epoch: int) -> list[Batch]:
         """Return as many as all photographs fill; firearms are drawn twice as often as others."""
@@ -132,7 +133,7 @@ class _Distil:
         labels = self._labels[places].to(vectors.device)
         typed = labels != NO_TYPE
         if settings.label_weight and bool(typed.any()):
-            weight = functional.normalize(self.head.weight, dim=1)
+            weight = functional.normalize(self._types.weight, dim=1)
             logits = SCALE * functional.linear(vectors[typed], weight)
             mistaken = functional.cross_entropy(logits, labels[typed], label_smoothing=SMOOTHING)
             loss = loss + settings.label_weight * mistaken

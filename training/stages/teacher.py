@@ -71,7 +71,9 @@ def projected(rows: Rows, dimension: int) -> Rows:
     centred = wide - wide.mean(axis=0)
     _, directions = np.linalg.eigh(centred.T @ centred)
     kept = wide @ directions[:, ::-1][:, :dimension]
-    return (kept / np.linalg.norm(kept, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
+    unit = kept / np.linalg.norm(kept, axis=1, keepdims=True).clip(1e-12)
+    found: Rows = unit.astype(np.float32)
+    return found
 
 
 def _embedded(photos: Sequence[Photo], settings: DistilSettings) -> Rows:
@@ -84,7 +86,8 @@ def _embedded(photos: Sequence[Photo], settings: DistilSettings) -> Rows:
         rows = _ask(_network(settings), new, settings.precision)
         known.update(zip((photo.digest for photo in new), rows, strict=True))
         _keep(file, known)
-    return np.stack([known[photo.digest] for photo in photos])
+    found: Rows = np.stack([known[photo.digest] for photo in photos])
+    return found
 
 
 def _kept(file: Path) -> dict[str, Rows]:

@@ -132,7 +132,9 @@ def test_a_connection_that_comes_free_goes_to_the_host_with_the_fewest(server, g
 
 
 def test_a_host_that_did_not_answer_has_one_connection_until_it_does(server, gate) -> None:
-    fetcher = made(server, fetch_connections=8, fetch_per_host=4, fetch_timeout=0.5)
+    fetcher = made(
+        server, fetch_connections=8, fetch_per_host=4, fetch_timeout=0.5, host_timeouts=0
+    )
     urls = ["https://slow.cdn.example/slow"] * 4
     assert [cause(future) for future in map(fetcher.fetch, urls)] == ["timeout"] * 4
     for _ in range(4):

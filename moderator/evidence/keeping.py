@@ -1,0 +1,55 @@
+"""Join the parts that keep evidence, from settings."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from models.spec import InputSpec
+from moderator.assembly import decode_limits
+from moderator.decoding.copies import CopyPool
+from moderator.evidence.files import open_files
+from moderator.evidence.keeper import Keeper
+from moderator.evidence.store import EvidenceStore
+from moderator.evidence.sweeper import Sweeper
+from moderator.settings import Settings
+
+__all__ = ["Keeper", "keeping"]
+
+PROCESSES = 1
+"""Processes that make copies: few posts are flagged, and most of their pictures came before."""
+
+
+@contextmanager
+def keeping(settings: Settings, spec: InputSpec) -> Iterator[Keeper | None]:
+    """Keep evidence and sweep it while this lasts; None where no place for it is set.
+
+    The store need not be there: what fails then is metrics and a line in the log.
+
+    Raises:
+        BadSettings: The place is of no known store.
+    """
+    evidence = settings.evidence
+    if evidence.evidence_url is None:
+        yield None
+        return
+    store = EvidenceStore(open_files(evidence.evidence_url))
+    everything = evidence.evidence_of == "all"
+    with ExitStack() as stack:
+        pool = CopyPool(
+            spec,
+            processes=settings.pipeline.decode_processes if everything else PROCESSES,
+            limits=decode_limits(settings.limits),
+            max_side=evidence.evidence_max_side,
+        )
+        stack.callback(pool.close)
+        keeper = Keeper(
+            store,
+            pool,
+            everything=everything,
+            timeout=evidence.evidence_timeout,
+            connections=evidence.evidence_connections,
+        )
+        stack.callback(keeper.close)
+        if evidence.evidence_sweep:
+            sweeper = Sweeper(store, evidence.evidence_retention, evidence.evidence_sweep)
+            stack.callback(sweeper.close)
+        yield keeper

@@ -1,0 +1,193 @@
+"""Overload and evidence through the whole worker, on the real Kafka."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from PIL import Image
+
+from moderator.compose import NamedImage, PostRecord, build_record
+from tests.moderator.member import Member, Network, until
+from tests.moderator.schemas import schema
+
+pytestmark = pytest.mark.timeout(300)
+
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def network(kafka, topics) -> Iterator[Network]:
+    topics.create(kafka)
+    network = Network(kafka, topics)
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def member(kafka, topics, tiny_release, tmp_path) -> Iterator[Callable[..., Member]]:
+    members: list[Member] = []
+
+    def start(name: str = "0", **settings: str) -> Member:
+        given = topics.overrides(kafka) | {"release": str(tiny_release.path)} | settings
+        members.append(Member(given, tmp_path, name))
+        return members[-1]
+
+    yield start
+    for each in members:
+        each.close()
+
+
+def picture(data: bytes, post_id: str) -> PostRecord:
+    return build_record([NamedImage("0", data, "image/jpeg")], post_id=post_id, form="binary")
+
+
+def put_aged(network: Network, record: PostRecord, age: int) -> None:
+    """Post with a timestamp of so many milliseconds ago."""
+    at = network._producer.send(
+        network.topics.posts,
+        key=record.key,
+        value=record.value,
+        headers=list(record.headers),
+        timestamp_ms=int(time.time() * 1000) - age,
+    ).get(30)
+    network.sources[at.topic, at.partition, at.offset] += 1
+
+
+def animation(seed: int) -> bytes:
+    """Return a picture of two frames, another one for each seed."""
+    first, other = (Image.new("RGB", (64, 64), (seed % 256, n * 99, 50)) for n in range(2))
+    file = io.BytesIO()
+    first.save(file, "PNG", save_all=True, append_images=[other], duration=100)
+    return file.getvalue()
+
+
+def burdened(drawing: bytes) -> bytes:
+    """Return the drawing's very bytes with a place and an author between its segments."""
+    exif = Image.Exif()
+    exif[0x013B] = "an author"
+    block = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
+    return drawing[:2] + segment + drawing[2:]
+
+
+def test_late_posts_cost_less_and_are_all_decided_and_fresh_ones_are_judged_whole(
+    network, member, drawn
+) -> None:
+    worker = member(
+        age_objective="60", shed_step="0.2", shed_recovery="0.5", max_batch="2", cache_entries="0"
+    ).await_ready()
+    for n in range(40):
+        put_aged(network, picture(animation(n), f"late-{n}"), HOUR)
+    until(lambda: network.committed() >= 40, "the late posts")
+    assert worker.metric("moderator_shed_level") == 2
+    assert worker.metric('moderator_shed_posts_total{level="2"}') > 0
+
+    def recovered() -> bool:
+        network.post(picture(animation(60), "fresh"))
+        return worker.metric("moderator_shed_level") == 0
+
+    until(recovered, "work to be taken up again")
+    last = [network.post(picture(animation(100 + n), f"whole-{n}")) for n in range(4)]
+    count = sum(network.sources.values())
+    assert network.ledger(count) == network.sources
+    decisions = network.decided(count)
+    for each in decisions.values():
+        assert not list(schema("decision-1").iter_errors(each))
+    shed = [each["post_id"] for each in decisions.values() if "shed" in each]
+    assert any(name.startswith("late") for name in shed)
+    assert {tuple(d["shed"]) for d in decisions.values() if "shed" in d} == {("frames",)}
+    assert not any("shed" in decisions[each] for each in last)
+    posts = {
+        level: worker.metric(f'moderator_shed_posts_total{{level="{level}"}}') for level in range(3)
+    }
+    assert sum(posts.values()) == count and posts[1] > 0
+    assert worker.stop() == 0
+
+
+def evidence(decision: dict[str, Any]) -> str | None:
+    return decision["images"][0]["evidence"]
+
+
+def path_of(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def test_flagged_pictures_have_a_safe_copy_until_their_posts_are_deleted(
+    network, member, drawn, tmp_path
+) -> None:
+    folder = tmp_path / "evidence"
+    worker = member(evidence_url=str(folder)).await_ready()
+    data = burdened(drawn("revolver"))
+    first = network.post(picture(data, "a"), 0)
+    again = network.post(picture(data, "b"), 0)
+    harmless = network.post(picture(drawn("pistol", 3, "posted"), "c"), 0)
+    broken = network.post(picture(data[:900], "d"), 0)
+    decisions = network.decided(4)
+    url = evidence(decisions[first])
+    assert url is not None and url == evidence(decisions[again])
+    assert [evidence(decisions[each]) for each in (harmless, broken)] == [None, None]
+    copy = path_of(url)
+    digest = decisions[first]["images"][0]["digest"].removeprefix("sha256:")
+    assert copy == folder / "copies" / digest[:2] / digest[2:4] / f"{digest}.jpg"
+    content = copy.read_bytes()
+    image = Image.open(io.BytesIO(content))
+    assert image.format == "JPEG" and not image.getexif() and b"an author" not in content
+    flagged = {
+        each["decision_id"]: each for each in network.decisions(network.topics.flagged, expect=3)
+    }
+    assert evidence(flagged[first]) == url
+    assert worker.stop() == 0
+
+    # The same records once more, as after a crash: the same copy, byte by byte.
+    copy.unlink()
+    other = member("1", evidence_url=str(folder), group=f"{network.topics.group}-again",
+                   start_from="earliest").await_ready()  # fmt: skip
+    until(lambda: network.committed() >= 8, "the same records decided again")
+    assert copy.read_bytes() == content
+
+    network.send(b"a", None, partition=0)
+    until(lambda: network.committed() >= 9, "the deletion")
+    assert copy.exists()
+    network.send(b"b", None, partition=0)
+    until(lambda: network.committed() >= 10, "the other deletion")
+    until(lambda: not copy.exists(), "the copy to be gone")
+    assert not [each for each in folder.rglob("*") if digest in str(each)]
+    assert other.metric("moderator_evidence_removed_total") == 1
+    assert other.stop() == 0
+
+
+@pytest.mark.parametrize("broken", ["under a file", "proc"])
+def test_a_store_that_cannot_be_written_stops_nothing(
+    network, member, drawn, tmp_path, broken
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    place = "/proc/nowhere" if broken == "proc" else str(tmp_path / "file" / "evidence")
+    worker = member(evidence_url=place, max_batch="2").await_ready()
+    for n in range(20):
+        network.post(picture(drawn("revolver"), f"p{n}"))
+        network.send(f"p{n}".encode(), None)
+    decisions = network.decided(40)
+    assert network.ledger(40) == network.sources
+    flagged = [each for each in decisions.values() if each["decision"] == "flag"]
+    assert len(flagged) == 20 and {evidence(each) for each in flagged} == {None}
+    missed = [
+        worker.metric(f'moderator_evidence_failures_total{{cause="{cause}"}}')
+        for cause in ("store", "bypass")
+    ]
+    assert missed[0] >= 1 and sum(missed) == 20
+    assert worker.metric("moderator_evidence_deletions_pending") == 20
+    assert worker.stop() == 0
+    assert "no evidence is kept" in worker.log.read_text()
+
+
+def test_a_place_of_no_known_store_is_refused_in_one_line(network, member) -> None:
+    worker = member(evidence_url="nowhere://bucket/evidence")
+    assert worker.process.wait(60) == 2
+    lines = worker.log.read_text().splitlines()
+    (line,) = [each for each in lines if each.startswith("moderator: ")]
+    assert "evidence_url" in line and "nowhere" in line
+    assert not any("Traceback" in each for each in lines)
