@@ -102,6 +102,7 @@ def _joined(
 ) -> Parts:
     """Build the parts that need torch or the network around those that do not."""
     from moderator.caching.cache import open_cache
+    from moderator.canary_watch import CanaryWatch
     from moderator.examine import Examiner
     from moderator.match import Matcher
 
@@ -126,6 +127,7 @@ def _joined(
         policy=release.policy,
         provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
         actions=actions(settings.judging),
+        canaries=CanaryWatch(settings.canaries),
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 

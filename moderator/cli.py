@@ -106,6 +106,12 @@ def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose:
 @click.option("--as", "form", type=click.Choice(["binary", "json"]), help="Form of the record.")
 @click.option("--rate", type=float, help="Most posts per second.")
 @click.option("--together", is_flag=True, help="Make one post of all images.")
+@click.option(
+    "--canary",
+    type=click.Choice(["flag", "pass"]),
+    help="Sign the posts as canaries: this decision is right.",
+)
+@click.option("--type", "type_", help="With --canary flag: this type is right.")
 @configured
 def post(
     settings: "Settings",
@@ -116,17 +122,27 @@ def post(
     form: Literal["binary", "json"] | None,
     rate: float | None,
     together: bool,
+    canary: Literal["flag", "pass"] | None,
+    type_: str | None,
 ) -> int:
     """Post image files to the posts topic.
 
     Prints a line a post: the id that its decision will have, its post id, its files.
 
+    Canaries are decided like other posts, but reviewers never see them; workers with the same
+    canary_secret know them by their signature and count those that are decided wrong.
+
     \b
-    Example:
+    Examples:
       moderator post a.jpg b.jpg --together --author-id me --set bootstrap_servers=kafka:9092
+      MODERATOR_CANARY_SECRET=... moderator post gun.jpg --canary flag --type glock_17
     """
+    from moderator.canary import Expectation
+    from moderator.errors import BadSettings
     from moderator.post import run_post
 
+    if type_ is not None and canary != "flag":
+        raise BadSettings("--type says which type is right of what is flagged; add --canary flag")
     out, err = consoles()
     return run_post(
         settings,
@@ -138,6 +154,7 @@ def post(
         form=form,
         rate=rate,
         together=together,
+        canary=None if canary is None else Expectation(canary, type_),
     )
 
 

@@ -19,6 +19,8 @@ from prometheus_client import Counter, Histogram
 from models.index import Neighbours
 from models.policy import Policy
 from moderator.caching.cached import Cached, EmbeddingCache
+from moderator.canary import Expectation, checked
+from moderator.canary_watch import CanaryWatch
 from moderator.decide import (
     Actions,
     ImageDecision,
@@ -97,7 +99,10 @@ class Seen:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Posts on their way together; ``opened`` is a monotonic time in seconds."""
+    """Posts on their way together; ``opened`` is a monotonic time in seconds.
+
+    ``canaries`` says by its post's decision id what is expected of a canary.
+    """
 
     posts: Sequence[Post]
     pictures: Sequence[Sequence[Picture]]
@@ -106,11 +111,22 @@ class Batch:
     embedding: Future[Embeddings] | None = None
     slots: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    canaries: dict[str, Expectation] = field(default_factory=dict)
 
     def each(self) -> Iterator[Picture]:
         """Yield every picture of every post."""
         for pictures in self.pictures:
             yield from pictures
+
+    def of_canaries(self) -> set[str]:
+        """Return the digests of the pictures that canaries show."""
+        return {
+            picture.seen.digest
+            for post, pictures in zip(self.posts, self.pictures, strict=True)
+            if post.decision_id in self.canaries
+            for picture in pictures
+            if picture.seen is not None
+        }
 
 
 class Examiner:
@@ -128,6 +144,7 @@ class Examiner:
         policy: Thresholds of the release.
         provenance: Ids of release, network and policy.
         actions: The operator's choices.
+        canaries: Tells canaries from posts.
     """
 
     def __init__(
@@ -141,6 +158,7 @@ class Examiner:
         policy: Policy,
         provenance: Provenance,
         actions: Actions,
+        canaries: CanaryWatch,
     ) -> None:
         self._fetcher = fetcher
         self._cache = cache
@@ -151,11 +169,16 @@ class Examiner:
         self._policy = policy
         self._provenance = provenance
         self._actions = actions
+        self._canaries = canaries
 
     def open(self, posts: Sequence[Post]) -> Batch:
         """Begin a batch: fetching of images by reference starts, nothing is waited for."""
         pictures = [[self._picture(image) for image in post.images] for post in posts]
         batch = Batch(posts, pictures, time.monotonic())
+        for post in posts:
+            expected = self._canaries.expected(post.record)
+            if expected is not None:
+                batch.canaries[post.decision_id] = expected
         BATCH_IMAGES.observe(sum(map(len, pictures)))
         return batch
 
@@ -219,7 +242,9 @@ class Examiner:
         for post, pictures in zip(batch.posts, batch.pictures, strict=True):
             images = tuple(self._image(picture, served, neighbours) for picture in pictures)
             decision = self._post(post, [image.decision for image in images])
-            decided.append(Decided(post, decision, images, provenance, now, seconds))
+            expected = batch.canaries.get(post.decision_id)
+            canary = None if expected is None else checked(expected, decision)
+            decided.append(Decided(post, decision, images, provenance, now, seconds, canary=canary))
         return decided
 
     def drop(self, batch: Batch) -> None:
@@ -243,7 +268,10 @@ class Examiner:
     def _take_cached(self, batch: Batch) -> None:
         if not batch.seen:
             return
-        for name, cached in self._cache.get_many(list(batch.seen)).items():
+        # A canary is there to try all the parts, so that nothing of it comes from the cache.
+        fresh = batch.of_canaries()
+        wanted = [name for name in batch.seen if name not in fresh]
+        for name, cached in self._cache.get_many(wanted).items():
             if not self._rows.fit(cached):
                 continue
             seen = batch.seen[name]

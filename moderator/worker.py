@@ -21,6 +21,7 @@ from models.release import Release, load_release
 from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
+from moderator.flood_marks import FloodMarks
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
@@ -281,6 +282,7 @@ class _Member:
             timeout=kafka.publish_timeout,
             room=most + clients.DEAD_LETTER_ROOM,
             turn=lambda: self._watchdog.turn("publish"),
+            floods=FloodMarks(settings.flood),
         )
 
     def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:

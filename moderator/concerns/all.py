@@ -1,8 +1,10 @@
 """All concerns together."""
 
 from moderator.concerns.cache import Cache
+from moderator.concerns.canaries import Canaries
 from moderator.concerns.concern import Concern
 from moderator.concerns.fetch import Fetch
+from moderator.concerns.flood import Flood
 from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
@@ -17,6 +19,8 @@ CONCERNS: dict[str, type[Concern]] = {
     "fetch": Fetch,
     "pipeline": Pipeline,
     "judging": Judging,
+    "flood": Flood,
+    "canaries": Canaries,
     "cache": Cache,
     "serving": Serving,
 }
@@ -31,5 +35,7 @@ class Settings(Concern):
     fetch: Fetch = Fetch()
     pipeline: Pipeline = Pipeline()
     judging: Judging = Judging()
+    flood: Flood = Flood()
+    canaries: Canaries = Canaries()
     cache: Cache = Cache()
     serving: Serving = Serving()

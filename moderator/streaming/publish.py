@@ -24,8 +24,10 @@ from kafka.errors import (
 )
 from prometheus_client import Counter, Gauge, Histogram
 
+from moderator.canary_watch import count_canaries
 from moderator.decisions import Decided, Outgoing, outgoing
 from moderator.errors import Unavailable
+from moderator.flood_marks import FloodMarks
 from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
@@ -115,6 +117,7 @@ class Publisher:
         timeout: Seconds that a batch's records may take to be acknowledged.
         room: Bytes that a dead letter may have.
         turn: Called before each attempt, to tell a watchdog that this goes on.
+        floods: Marks the decisions of a flood.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Publisher:
         timeout: float,
         room: int,
         turn: Callable[[], None],
+        floods: FloodMarks,
     ) -> None:
         self._connect = connect
         self._discard = discard
@@ -143,6 +147,7 @@ class Publisher:
         self._timeout = timeout
         self._room = room
         self._turn = turn
+        self._floods = floods
         self._producer: Producer | None = None
         self._fenced = 0
         self._stopping = threading.Event()
@@ -172,10 +177,11 @@ class Publisher:
         """
         pause = BACK_OFF[0]
         lean = False
+        begin = time.monotonic()
         while True:
             self._turn()
             try:
-                count = self._publish_once(decided, lean=lean)
+                count = self._publish_once(decided, begin, lean=lean)
             except TOO_LARGE as error:
                 # Only what is lean may be too large for good; that is the topics' limit to mend.
                 self._failed(error, warn=lean)
@@ -208,8 +214,8 @@ class Publisher:
         if spent is not None:
             self._discard(spent)
 
-    def _publish_once(self, decided: Sequence[Decided], *, lean: bool) -> int:
-        begin = time.monotonic()
+    def _publish_once(self, decided: Sequence[Decided], begin: float, *, lean: bool) -> int:
+        attempt = time.monotonic()
         producer = self._producer or self.start()
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
@@ -218,6 +224,8 @@ class Publisher:
         if not live:
             STALE.inc(len(decided))
             return 0
+        marked = self._floods.mark(live, begin)
+        live = list(marked.decided)
         records = [r for each in live for r in outgoing(each, room=0 if lean else self._room)]
         if lean:
             records = [_lean(record) for record in records]
@@ -227,8 +235,9 @@ class Publisher:
             self._send(producer, records)
             self._membership.commit(_offsets(live))
         _count(live, records)
+        self._floods.published(marked)
         STALE.inc(len(decided) - len(live))
-        COMMIT_SECONDS.observe(time.monotonic() - begin)
+        COMMIT_SECONDS.observe(time.monotonic() - attempt)
         return len(live)
 
     def _group(self) -> Any:
@@ -353,8 +362,9 @@ def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
     for each in decided:
         decision, timestamp = each.decision, each.post.record.timestamp
         DECISIONS.labels(decision.decision, decision.reason).inc()
-        if decision.decision == "flag" and decision.types:
+        if decision.decision == "flag" and decision.types and each.canary is None:
             FLAGS.labels(decision.types[0].type).inc()
         if timestamp >= 0:
             AGE.observe(max(0.0, now - timestamp / 1000))
+    count_canaries(decided)
     DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))
