@@ -238,7 +238,7 @@ SECRETS = [name for _, name, field in fields() if "SecretStr" in str(field.annot
 
 
 def test_passwords_and_urls_that_may_hold_them_are_secrets():
-    assert set(SECRETS) == {"sasl_password", "redis_url"}
+    assert set(SECRETS) == {"sasl_password", "redis_url", "canary_secret"}
 
 
 @pytest.mark.parametrize(
