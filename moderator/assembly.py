@@ -107,6 +107,7 @@ def _joined(
 ) -> Parts:
     """Build the parts that need torch or the network around those that do not."""
     from moderator.caching.cache import open_cache
+    from moderator.canary_watch import CanaryWatch
     from moderator.examine import Examiner
     from moderator.match import Matcher
     from moderator.shedding import load_of
@@ -137,6 +138,7 @@ def _joined(
         max_frames=settings.limits.max_frames,
         load=load,
         keep_data=settings.evidence.evidence_url is not None,
+        canaries=CanaryWatch(settings.canaries),
     )
     return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 

@@ -107,6 +107,12 @@ def decide(settings: "Settings", images: Sequence[Path], as_json: bool, verbose:
 @click.option("--as", "form", type=click.Choice(["binary", "json"]), help="Form of the record.")
 @click.option("--rate", type=float, help="Most posts per second.")
 @click.option("--together", is_flag=True, help="Make one post of all images.")
+@click.option(
+    "--canary",
+    type=click.Choice(["flag", "pass"]),
+    help="Sign the posts as canaries: this decision is right.",
+)
+@click.option("--type", "type_", help="With --canary flag: this type is right.")
 @configured
 def post(
     settings: "Settings",
@@ -117,17 +123,27 @@ def post(
     form: Literal["binary", "json"] | None,
     rate: float | None,
     together: bool,
+    canary: Literal["flag", "pass"] | None,
+    type_: str | None,
 ) -> int:
     """Post image files to the posts topic.
 
     Prints a line a post: the id that its decision will have, its post id, its files.
 
+    Canaries are decided like other posts, but reviewers never see them; workers with the same
+    canary_secret know them by their signature and count those that are decided wrong.
+
     \b
-    Example:
+    Examples:
       moderator post a.jpg b.jpg --together --author-id me --set bootstrap_servers=kafka:9092
+      MODERATOR_CANARY_SECRET=... moderator post gun.jpg --canary flag --type glock_17
     """
+    from moderator.canary import Expectation
+    from moderator.errors import BadSettings
     from moderator.post import run_post
 
+    if type_ is not None and canary != "flag":
+        raise BadSettings("--type says which type is right of what is flagged; add --canary flag")
     out, err = consoles()
     return run_post(
         settings,
@@ -139,7 +155,49 @@ def post(
         form=form,
         rate=rate,
         together=together,
+        canary=None if canary is None else Expectation(canary, type_),
     )
+
+
+@cli.command()
+@click.option("--from", "begin", required=True, help="Where the range begins.")
+@click.option("--to", "end", default="latest", show_default=True, help="Before what it ends.")
+@click.option("--release", required=True, type=FOLDER, help="Release that decides now.")
+@click.option("--against", type=FOLDER, help="Compare with this release, not what was published.")
+@click.option("--overlay", help="Apply the prototypes topic: latest, or up to an offset.")
+@click.option("--out", "out_file", type=FILE, help="File for what differs, a JSON object a line.")
+@click.option("--topic", help="Topic for what differs; it must exist.")
+@click.option("--json", "as_json", is_flag=True, help="Summarise as one JSON object.")
+@configured
+def replay(
+    settings: "Settings",
+    *,
+    begin: str,
+    end: str,
+    release: Path,
+    against: Path | None,
+    overlay: str | None,
+    out_file: Path | None,
+    topic: str | None,
+    as_json: bool,
+) -> int:
+    """Decide posts of the past again and show what is decided differently.
+
+    The group and its offsets are left alone. A range begins and ends at a time
+    (2026-05-01T12:00Z), a while ago (-2h; s, m, h or d), earliest, latest, or offsets of
+    partitions (0:1200,1:900). Posts within 1e-4 of a threshold, and those with images that can
+    be fetched only once of the two times, are listed apart.
+
+    \b
+    Examples:
+      moderator replay --from -2h --release releases/5a3c0d9e17b2f684 --out differs.jsonl
+      moderator replay --from 0:0 --to 0:500 --release new --against old --json
+    """
+    from moderator.replaying.replay import Request, run_replay
+
+    out, err = consoles()
+    request = Request(begin, end, release, against, overlay, out_file, topic, as_json)
+    return run_replay(settings, request, out=out, err=err)
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from models.index import Neighbours
@@ -98,7 +98,8 @@ class ImageDecision:
 
     ``frame`` is the number of the frame that decided, for an image that was judged, and
     ``region`` what of it did: 0 for the whole, else the number of its region from 1 on. ``cause``
-    says in a word or a few why an image could not be judged.
+    says in a word or a few why an image could not be judged. ``closest`` is how much less of a
+    change of any similarity or support would leave it as it is.
     """
 
     decision: Answer
@@ -108,6 +109,7 @@ class ImageDecision:
     frame: int | None = None
     cause: str | None = None
     region: int = 0
+    closest: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ def decide_image(
     worst = max(range(len(found)), key=lambda row: _finding_badness(found[row], policy, actions))
     frame, region = places[worst]
     decision = _decision(found[worst], frames[worst], policy, types, actions)
-    decision = replace(decision, frame=frame, region=region)
+    closest = min(each.closest for each in found)
+    decision = replace(decision, frame=frame, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
 
 
@@ -279,7 +282,13 @@ def _overridden(
     evidence = (said, *image.evidence)[: actions.max_evidence]
     # It speaks of the whole picture, whatever region was the worst.
     image = replace(
-        image, decision="pass", reason="override", types=(), evidence=evidence, region=0
+        image,
+        decision="pass",
+        reason="override",
+        types=(),
+        evidence=evidence,
+        region=0,
+        closest=math.inf,
     )
     if not override.type:
         return image

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from moderator.canary import CheckedCanary
 from moderator.decide import UNJUDGED, Evidence, ImageDecision, PostDecision, TypeScore
 from moderator.records import Headers, Post, Record, utc
 from moderator.rows import Box
@@ -90,8 +91,9 @@ class Decided:
     """A post with its decision, ready to be published.
 
     ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage; ``shed``
-    names what was left out of judging it because posts are late. Where there is a ``retry``, that
-    is published instead: it is not the last word.
+    names what was left out of judging it because posts are late; ``canary`` is None of posts that
+    are none; ``flood`` names the prototype whose flood it is part of. Where there is a ``retry``,
+    that is published instead: it is not the last word.
     """
 
     post: Post
@@ -102,6 +104,8 @@ class Decided:
     seconds: Mapping[str, float] = field(default_factory=dict)
     retry: "Outgoing | None" = None
     shed: tuple[Shed, ...] = ()
+    canary: CheckedCanary | None = None
+    flood: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,23 @@ def to_json(decided: Decided) -> dict[str, Any]:
         "seconds": {stage: round(value, 6) for stage, value in decided.seconds.items()},
         **({"attempts": post.attempt + 1} if post.attempt else {}),
         **shed,
+        **_marks(decided),
     }
+
+
+def _marks(decided: Decided) -> dict[str, Any]:
+    """Return the optional fields, which only few decisions have."""
+    marks: dict[str, Any] = {}
+    if decided.flood is not None:
+        marks |= {"flood": True, "flood_prototype": decided.flood}
+    if decided.canary is not None:
+        expected = decided.canary.expected
+        marks["canary"] = {
+            "expected": expected.decision,
+            "type": expected.type,
+            "right": decided.canary.right,
+        }
+    return marks
 
 
 def _type(item: TypeScore) -> dict[str, Any]:
@@ -196,7 +216,8 @@ def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 
     Its decision; the flagged record where it is flagged; the dead letter where it could not be
-    judged, whatever its decision. Or, instead of all of these, the record that tries it again.
+    judged, whatever its decision. Of a canary the decision alone, as nobody is to act on it. Or,
+    instead of all of these, the record that tries it again.
 
     Args:
         decided: The post with its decision.
@@ -208,6 +229,8 @@ def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     body = to_json(decided)
     key = decided.post.post_id.encode(errors="backslashreplace")
     records = [Outgoing("decisions", key, _dumps(body))]
+    if decided.canary is not None:
+        return records
     if decided.decision.decision == "flag":
         records.append(Outgoing("flagged", key, _dumps(_flagged(body, decided.images))))
     faults = dead_letter_faults(decided)

@@ -21,6 +21,8 @@ from prometheus_client import Counter, Histogram
 from models.index import Neighbours
 from models.policy import Policy
 from moderator.caching.cached import Cached, EmbeddingCache
+from moderator.canary import Expectation, checked
+from moderator.canary_watch import CanaryWatch
 from moderator.decide import (
     Actions,
     ImageDecision,
@@ -105,7 +107,8 @@ class Seen:
 class Batch:
     """Posts on their way together; ``opened`` is a monotonic time in seconds.
 
-    ``level`` says what is left out of judging all of them.
+    ``level`` says what is left out of judging all of them; ``canaries`` says by its post's
+    decision id what is expected of a canary.
     """
 
     posts: Sequence[Post]
@@ -116,11 +119,22 @@ class Batch:
     embedding: Future[Embeddings] | None = None
     slots: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    canaries: dict[str, Expectation] = field(default_factory=dict)
 
     def each(self) -> Iterator[Picture]:
         """Yield every picture of every post."""
         for pictures in self.pictures:
             yield from pictures
+
+    def of_canaries(self) -> set[str]:
+        """Return the digests of the pictures that canaries show."""
+        return {
+            picture.seen.digest
+            for post, pictures in zip(self.posts, self.pictures, strict=True)
+            if post.decision_id in self.canaries
+            for picture in pictures
+            if picture.seen is not None
+        }
 
 
 class Examiner:
@@ -143,6 +157,7 @@ class Examiner:
         keep_data: Keep pictures' bytes until their batch is done with, for ``data_of``.
         fetch_budget: Seconds that a batch waits for its images by reference once its turn has
             come; what is not there by then is unreachable for now. None: without limit.
+        canaries: Tells canaries from posts.
     """
 
     def __init__(
@@ -156,6 +171,7 @@ class Examiner:
         policy: Policy,
         provenance: Provenance,
         actions: Actions,
+        canaries: CanaryWatch,
         max_frames: int,
         load: Load | None = None,
         keep_data: bool = False,
@@ -175,6 +191,7 @@ class Examiner:
         self._max_frames = max_frames
         self._load = load
         self._keep_data = keep_data
+        self._canaries = canaries
 
     def open(self, posts: Sequence[Post]) -> Batch:
         """Begin a batch: fetching of images by reference starts, nothing is waited for.
@@ -184,6 +201,10 @@ class Examiner:
         pictures = [[self._picture(image) for image in post.images] for post in posts]
         level = self._load.level if self._load else Level.WHOLE
         batch = Batch(posts, pictures, time.monotonic(), level)
+        for post in posts:
+            expected = self._canaries.expected(post.record)
+            if expected is not None:
+                batch.canaries[post.decision_id] = expected
         BATCH_IMAGES.observe(sum(map(len, pictures)))
         return batch
 
@@ -252,8 +273,19 @@ class Examiner:
         for post, pictures in zip(batch.posts, batch.pictures, strict=True):
             images = tuple(self._image(picture, served, neighbours) for picture in pictures)
             decision = self._post(post, [image.decision for image in images])
-            shed = _shed(pictures)
-            decided.append(Decided(post, decision, images, provenance, now, seconds, shed=shed))
+            expected = batch.canaries.get(post.decision_id)
+            canary = None if expected is None else checked(expected, decision)
+            found = Decided(
+                post,
+                decision,
+                images,
+                provenance,
+                now,
+                seconds,
+                shed=_shed(pictures),
+                canary=canary,
+            )
+            decided.append(found)
         if self._load:
             self._load.judged(batch.posts, batch.level, now)
         return decided
@@ -287,7 +319,10 @@ class Examiner:
     def _take_cached(self, batch: Batch) -> None:
         if not batch.seen:
             return
-        for name, cached in self._cache.get_many(list(batch.seen)).items():
+        # A canary is there to try all the parts, so that nothing of it comes from the cache.
+        fresh = batch.of_canaries()
+        wanted = [name for name in batch.seen if name not in fresh]
+        for name, cached in self._cache.get_many(wanted).items():
             if not self._rows.fit(cached):
                 continue
             seen = batch.seen[name]

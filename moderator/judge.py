@@ -164,15 +164,20 @@ def _is_folder(path: Path) -> bool:
 
 
 def decide_files(examiner: "Examiner", files: Iterable[Path], size: int) -> Iterator[Decided]:
-    """Decide files in batches of ``size`` and yield what was decided, in their order.
+    """Decide files in batches of ``size`` and yield what was decided, in their order."""
+    posts = (_post(number, path) for number, path in enumerate(files))
+    return decide_batches(examiner, iter(lambda: list(islice(posts, size)), []))
+
+
+def decide_batches(examiner: "Examiner", batches: Iterable[Sequence[Post]]) -> Iterator[Decided]:
+    """Decide batches of posts and yield what was decided, in their order.
 
     While one batch goes through the network, the next one is decoded and a third one read.
     """
     prepared: deque[Batch] = deque()
     embedding: deque[Batch] = deque()
-    posts = (_post(number, path) for number, path in enumerate(files))
     try:
-        while group := list(islice(posts, size)):
+        for group in batches:
             batch = examiner.open(group)
             prepared.append(batch)
             examiner.prepare(batch)

@@ -207,6 +207,10 @@ class Overlay:
         """Whether the topic has been read to the end that it had at the start."""
         return self._caught_up.is_set()
 
+    def wait(self) -> None:
+        """Wait until the topic has been read to the end that it had at the start."""
+        self._caught_up.wait()
+
     def stop(self) -> None:
         """Stop following and close the reader; the overlay cannot be started again."""
         self._stop.set()

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from rich.console import Console
 from rich.progress import Progress
 
+from moderator.canary import Expectation, signed
 from moderator.compose import (
     Form,
     NamedImage,
@@ -94,6 +95,7 @@ def post_images(
     form: Form | None = None,
     rate: float | None = None,
     together: bool = False,
+    canary: Expectation | None = None,
 ) -> Iterator[Posted]:
     """Post image files and yield what became of each post, as the broker acknowledges it.
 
@@ -108,11 +110,13 @@ def post_images(
         form: Form of the records; binary unless the files go together.
         rate: Most posts per second; None: as fast as they go.
         together: Make one post of all files.
+        canary: What is expected of the posts, which are signed as canaries; None: of none.
 
     Raises:
-        BadSettings: The options contradict each other.
+        BadSettings: The options contradict each other, or there is no secret to sign with.
         Unavailable: The broker or the topic cannot be reached.
     """
+    secret = _secret(settings, canary)
     groups = [tuple(paths)] if together else [(path,) for path in paths]
     form = form or ("json" if together else "binary")
     _agree(settings, groups, post_id, form, rate)
@@ -131,12 +135,16 @@ def post_images(
             producer,
             settings,
             ((post_id or uuid.uuid4().hex, group) for group in _paced(there, rate)),
-            lambda images, name: build_record(
-                images,
-                post_id=name,
-                form=form,
-                author_id=author_id,
-                created_at=utc(time.time() * 1000),
+            lambda images, name: _signed(
+                build_record(
+                    images,
+                    post_id=name,
+                    form=form,
+                    author_id=author_id,
+                    created_at=utc(time.time() * 1000),
+                ),
+                canary,
+                secret,
             ),
         )
     finally:
@@ -154,6 +162,7 @@ def run_post(
     form: Form | None = None,
     rate: float | None = None,
     together: bool = False,
+    canary: Expectation | None = None,
 ) -> int:
     """Post image files, a line each: the id that the decision will have, the post id, the files.
 
@@ -175,6 +184,7 @@ def run_post(
             form=form,
             rate=rate,
             together=together,
+            canary=canary,
         ):
             progress.advance(task, len(posted.paths))
             names = " ".join(map(str, posted.paths))
@@ -192,6 +202,28 @@ def _line(console: Console, text: str) -> None:
     else:
         # The console would turn tabs into spaces, and programs split at tabs.
         console.file.write(f"{text}\n")
+
+
+def _secret(settings: Settings, canary: Expectation | None) -> str:
+    """Return what canaries are signed with, nothing where there are none to sign.
+
+    Raises:
+        BadSettings: There is no secret.
+    """
+    secret = settings.canaries.secret("canary_secret")
+    if canary is not None and secret is None:
+        raise BadSettings(
+            "canaries are signed, and there is no canary_secret; set MODERATOR_CANARY_SECRET to "
+            "that of the workers"
+        )
+    return secret or ""
+
+
+def _signed(record: PostRecord, canary: Expectation | None, secret: str) -> PostRecord:
+    if canary is None:
+        return record
+    headers = signed(secret, canary, key=record.key, value=record.value, headers=record.headers)
+    return replace(record, headers=headers)
 
 
 def _agree(

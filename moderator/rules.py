@@ -15,7 +15,8 @@ known: ``no-match``.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -30,11 +31,13 @@ class Finding:
     """What was found in a frame or a region of one.
 
     ``reached`` says of each type that reaches its band by how much it is above its threshold, in
-    similarity or support; below 0 within the band.
+    similarity or support; below 0 within the band. ``closest`` is how much less of a change, in
+    similarity or support, would leave it as it is.
     """
 
     reason: Literal["match", "lookalike", "no-match", "near-miss"]
     reached: Mapping[str, float]
+    closest: float = field(default=math.inf, compare=False)
 
 
 def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
@@ -47,19 +50,31 @@ def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
     """
     best = _best(neighbours, "firearm")
     nearest = max(best.values(), default=-math.inf)
+    edge = abs(nearest - policy.least_similarity)
     if nearest < policy.least_similarity:
-        return Finding("no-match", {})
+        return Finding("no-match", {}, edge)
     lookalike = max(_best(neighbours, "lookalike").values(), default=-math.inf)
     vetoed = lookalike > nearest + policy.lookalike_margin
     soft = policy.temperature is not None
     weights = best if policy.temperature is None else _supports(neighbours, policy.temperature)
     excess = {name: by - policy.threshold_of(name) - margin for name, by in weights.items()}
     reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
+    # Where it can be one, how far it is from being a look-alike or from not being one.
+    veto = abs(lookalike - nearest - policy.lookalike_margin) if soft != bool(reached) else math.inf
+    closest = min(edge, veto, _closest(excess, reached, policy))
     if vetoed and (soft != bool(reached)):
-        return Finding("lookalike", reached)
+        return Finding("lookalike", reached, closest)
     if not reached:
-        return Finding("no-match", reached)
-    return Finding("match" if max(reached.values()) >= 0 else "near-miss", reached)
+        return Finding("no-match", reached, closest)
+    reason: Literal["match", "near-miss"] = "match" if max(reached.values()) >= 0 else "near-miss"
+    return Finding(reason, reached, closest)
+
+
+def _closest(excess: Mapping[str, float], reached: Mapping[str, float], policy: Policy) -> float:
+    """Return how far the nearest type is from an edge of its band, or two from changing places."""
+    edges = [min(abs(by), abs(by + policy.near_miss)) for by in excess.values()]
+    ordered = sorted(reached.values())
+    return min([*edges, *(after - by for by, after in pairwise(ordered))], default=math.inf)
 
 
 def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:

@@ -18,8 +18,10 @@ from pydantic.fields import FieldInfo
 
 from moderator.concerns.all import CONCERNS, Settings
 from moderator.concerns.cache import Cache
+from moderator.concerns.canaries import Canaries
 from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
+from moderator.concerns.flood import Flood
 from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
@@ -35,8 +37,10 @@ __all__ = [
     "PREFIX",
     "STARTER",
     "Cache",
+    "Canaries",
     "Evidence",
     "Fetch",
+    "Flood",
     "Judging",
     "Kafka",
     "Limits",

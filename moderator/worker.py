@@ -22,6 +22,7 @@ from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
+from moderator.flood_marks import FloodMarks
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
@@ -300,6 +301,7 @@ class _Member:
             room=most + clients.DEAD_LETTER_ROOM,
             turn=lambda: self._watchdog.turn("publish"),
             retry_topics={each.role: each.name for each in retry_topics(settings.retry)},
+            floods=FloodMarks(settings.flood),
         )
 
     def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:

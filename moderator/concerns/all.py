@@ -1,9 +1,11 @@
 """All concerns together."""
 
 from moderator.concerns.cache import Cache
+from moderator.concerns.canaries import Canaries
 from moderator.concerns.concern import Concern
 from moderator.concerns.evidence import Evidence
 from moderator.concerns.fetch import Fetch
+from moderator.concerns.flood import Flood
 from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
@@ -23,6 +25,8 @@ CONCERNS: dict[str, type[Concern]] = {
     "judging": Judging,
     "overload": Overload,
     "evidence": Evidence,
+    "flood": Flood,
+    "canaries": Canaries,
     "cache": Cache,
     "serving": Serving,
 }
@@ -40,5 +44,7 @@ class Settings(Concern):
     judging: Judging = Judging()
     overload: Overload = Overload()
     evidence: Evidence = Evidence()
+    flood: Flood = Flood()
+    canaries: Canaries = Canaries()
     cache: Cache = Cache()
     serving: Serving = Serving()

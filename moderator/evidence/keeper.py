@@ -111,6 +111,9 @@ class Keeper:
         self._threads.close()
 
     def _wanted(self, decided: Decided) -> bool:
+        # Nobody reviews a canary, and what is tried again has no images yet.
+        if decided.canary is not None or decided.retry is not None:
+            return False
         return self._everything or decided.decision.decision == "flag"
 
     def _kept(

@@ -24,8 +24,10 @@ from kafka.errors import (
 )
 from prometheus_client import Counter, Gauge, Histogram
 
+from moderator.canary_watch import count_canaries
 from moderator.decisions import Decided, Outgoing, outgoing
 from moderator.errors import Unavailable
+from moderator.flood_marks import FloodMarks
 from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
@@ -117,6 +119,7 @@ class Publisher:
         room: Bytes that a dead letter may have.
         turn: Called before each attempt, to tell a watchdog that this goes on.
         retry_topics: Names of the retry topics by role.
+        floods: Marks the decisions of a flood.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Publisher:
         timeout: float,
         room: int,
         turn: Callable[[], None],
+        floods: FloodMarks,
         retry_topics: Mapping[str, str] | None = None,
     ) -> None:
         self._connect = connect
@@ -148,6 +152,7 @@ class Publisher:
         self._timeout = timeout
         self._room = room
         self._turn = turn
+        self._floods = floods
         self._producer: Producer | None = None
         self._fenced = 0
         self._stopping = threading.Event()
@@ -177,10 +182,11 @@ class Publisher:
         """
         pause = BACK_OFF[0]
         lean = False
+        begin = time.monotonic()
         while True:
             self._turn()
             try:
-                count = self._publish_once(decided, lean=lean)
+                count = self._publish_once(decided, begin, lean=lean)
             except TOO_LARGE as error:
                 # Only what is lean may be too large for good; that is the topics' limit to mend.
                 self._failed(error, warn=lean)
@@ -213,8 +219,8 @@ class Publisher:
         if spent is not None:
             self._discard(spent)
 
-    def _publish_once(self, decided: Sequence[Decided], *, lean: bool) -> int:
-        begin = time.monotonic()
+    def _publish_once(self, decided: Sequence[Decided], begin: float, *, lean: bool) -> int:
+        attempt = time.monotonic()
         producer = self._producer or self.start()
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
@@ -223,6 +229,10 @@ class Publisher:
         if not live:
             STALE.inc(len(decided))
             return 0
+        # What is tried again is not decided yet, so it is part of no flood.
+        marked = self._floods.mark([each for each in live if each.retry is None], begin)
+        last_words = iter(marked.decided)
+        live = [each if each.retry else next(last_words) for each in live]
         made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
         records = [_lean(record) if lean else record for _, each in made for record in each]
         if self._exactly_once:
@@ -234,8 +244,9 @@ class Publisher:
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()
+        self._floods.published(marked)
         STALE.inc(len(decided) - len(live))
-        COMMIT_SECONDS.observe(time.monotonic() - begin)
+        COMMIT_SECONDS.observe(time.monotonic() - attempt)
         return len(live)
 
     def _group(self) -> Any:
@@ -360,8 +371,9 @@ def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
     for each in decided:
         decision, timestamp = each.decision, each.post.record.timestamp
         DECISIONS.labels(decision.decision, decision.reason).inc()
-        if decision.decision == "flag" and decision.types:
+        if decision.decision == "flag" and decision.types and each.canary is None:
             FLAGS.labels(decision.types[0].type).inc()
         if timestamp >= 0:
             AGE.observe(max(0.0, now - timestamp / 1000))
+    count_canaries(decided)
     DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))

@@ -79,7 +79,7 @@ def imported_after(arguments: list[str]) -> tuple[int, set[str]]:
 def test_the_commands_are_those_of_the_design() -> None:
     expected = (
         "check|dead-letters list|dead-letters replay|dead-letters show|decide|demo|"
-        "evidence delete|evidence sweep|post|release list|release show|release verify|"
+        "evidence delete|evidence sweep|post|release list|release show|release verify|replay|"
         "topics create|worker"
     )
     assert sorted(" ".join(path) for path in COMMANDS) == expected.split("|")

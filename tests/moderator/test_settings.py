@@ -244,6 +244,7 @@ def test_passwords_and_urls_that_may_hold_them_are_secrets():
         "redis_url",
         "redis_password",
         "redis_key_password",
+        "canary_secret",
     }
     assert {f"{name}_file" for name in SECRETS} <= {name for _, name, _ in fields()}
 

@@ -6,7 +6,7 @@ tested in test_worker.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +20,13 @@ from kafka.errors import (
     ProducerFencedError,
 )
 
+from moderator.canary import CheckedCanary, Expectation
 from moderator.decide import Evidence, ImageDecision, PostDecision
 from moderator.decisions import Decided, DecidedImage, Provenance
 from moderator.errors import Unavailable
+from moderator.flood_marks import FloodMarks
 from moderator.records import Partition, Post, Record
-from moderator.settings import Topics
+from moderator.settings import Flood, Topics
 from moderator.streaming import publish
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.publish import Publisher
@@ -156,7 +158,9 @@ def publisher(broker, membership, epochs) -> Publisher:
     return made(broker, membership, epochs)
 
 
-def made(broker, membership, epochs, *, exactly_once: bool = True) -> Publisher:
+def made(
+    broker, membership, epochs, *, exactly_once: bool = True, flood: Flood | None = None
+) -> Publisher:
     return Publisher(
         broker.connect,
         broker.discarded.append,
@@ -167,6 +171,7 @@ def made(broker, membership, epochs, *, exactly_once: bool = True) -> Publisher:
         timeout=1,
         room=10_000,
         turn=lambda: None,
+        floods=FloodMarks(flood or Flood()),
     )
 
 
@@ -370,3 +375,36 @@ def test_at_least_once_publishes_and_then_commits(broker, membership, epochs) ->
     broker.faults["flush"] = [KafkaTimeoutError("slow")]
     publisher.publish([decided(epochs, 0, 6)])
     assert membership.commits[PARTITIONS[0]] == 7
+
+
+def flagged(epochs: Epochs, partition: int, offset: int, prototype: str = "a") -> Decided:
+    found = decided(epochs, partition, offset)
+    image = ImageDecision("flag", "match", evidence=(Evidence(prototype, "glock", "firearm", 0.9),))
+    return replace(
+        found,
+        decision=PostDecision("flag", "match", worst=0),
+        images=(DecidedImage("0", image),),
+    )
+
+
+def test_a_flood_is_marked_alike_however_often_its_batch_is_tried(broker, membership, epochs):
+    flood = Flood(flood_least=3, flood_share=0.5, flood_factor=1.0)
+    publisher = made(broker, membership, epochs, flood=flood)
+    broker.faults["flush"] = [KafkaTimeoutError(), KafkaTimeoutError()]
+    assert publisher.publish([flagged(epochs, 0, n) for n in range(4)]) == 4
+    said = [json.loads(value) for topic, _, value in broker.committed if topic == "decisions"]
+    # Had the attempts that failed been counted, the first two would be marked as well.
+    assert [each.get("flood_prototype") for each in said] == [None, None, "a", "a"]
+    flags = [json.loads(value) for topic, _, value in broker.committed if topic == "flagged"]
+    assert [each.get("flood", False) for each in flags] == [False, False, True, True]
+    assert {each["reason"] for each in said} == {"match"}
+
+
+def test_of_a_canary_only_the_decision_is_published(broker, membership, epochs) -> None:
+    publisher = made(broker, membership, epochs)
+    canary = CheckedCanary(Expectation("pass"), right=False)
+    malformed = decided(epochs, 0, 1, malformed=True)
+    batch = [flagged(epochs, 0, 0), malformed]
+    assert publisher.publish([replace(each, canary=canary) for each in batch]) == 2
+    assert [topic for topic, _, _ in broker.committed] == ["decisions", "decisions"]
+    assert broker.offsets == {("posts", 0): 2}

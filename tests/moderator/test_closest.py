@@ -1,0 +1,54 @@
+"""How near a finding is to another: less of a change than that leaves it as it is."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.index import Neighbours
+from models.policy import Policy
+from moderator.rules import find
+
+POLICY = Policy(0.7, thresholds={"m4": 0.6}, near_miss=0.1, lookalike_margin=0.05,
+                least_similarity=0.3)  # fmt: skip
+
+rows = st.tuples(
+    st.sampled_from(["glock", "m4", "ak"]),
+    st.sampled_from(["firearm", "lookalike"]),
+    st.floats(0.2, 0.9),
+    st.floats(-0.45, 0.45),
+)
+
+
+def near(found: list[tuple[str, str, float]]) -> Neighbours:
+    types, kinds, similarities = zip(*found, strict=True) if found else ((), (), ())
+    ids = tuple(map(str, range(len(found))))
+    return Neighbours(ids, types, kinds, np.array(similarities, np.float32))
+
+
+@given(st.lists(rows, max_size=6))
+def test_less_of_a_change_leaves_a_finding_as_it_is(found) -> None:
+    before = find(near([row[:3] for row in found]), POLICY, 0.0)
+    # Float32 rounds what is moved, hence a little less.
+    most = max(0.0, min(before.closest, 1.0) - 1e-6)
+    moved = [(name, kind, at + by * most) for name, kind, at, by in found]
+    after = find(near(moved), POLICY, 0.0)
+    assert after.reason == before.reason
+    assert sorted(after.reached, key=after.reached.get) == sorted(
+        before.reached, key=before.reached.get
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "closest"),
+    [
+        ([("glock", "firearm", 0.705)], 0.005),
+        ([("glock", "firearm", 0.602)], 0.002),
+        ([("glock", "firearm", 0.301)], 0.001),
+        ([("glock", "firearm", 0.8), ("toy", "lookalike", 0.849)], 0.001),
+        ([("glock", "firearm", 0.8), ("ak", "firearm", 0.801)], 0.001),
+        ([], float("inf")),
+    ],
+)
+def test_how_near_it_is(rows, closest) -> None:
+    assert find(near(rows), POLICY, 0.0).closest == pytest.approx(closest, abs=1e-6)
