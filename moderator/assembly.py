@@ -13,6 +13,7 @@ from models.release import Release
 from moderator.decide import Actions
 from moderator.decisions import Provenance
 from moderator.decoding.decoders import DecodeLimits, DecodePool
+from moderator.held import Held
 from moderator.settings import Judging, Limits, Settings
 from moderator.slots import CHANNELS, SlotArena
 
@@ -33,22 +34,65 @@ SPARE_BATCHES = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What examines posts, joined; ``close`` stops threads and processes and frees the memory."""
+class Decoding:
+    """What decodes for one input: slots of its sizes, and processes that write into them."""
 
-    release: Release
     arena: SlotArena
     pool: DecodePool
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """One network: what embeds frames, and what is kept of pictures embedded before."""
+
     embedder: "Embedder"
-    fetcher: "ImageFetcher"
     cache: "EmbeddingCache"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What examines posts, joined; ``close`` stops threads and processes and frees the memory.
+
+    What two releases have in common, they share; it is closed with the last that uses it.
+    """
+
+    release: Release
     matcher: "Matcher"
     examiner: "Examiner"
-    _stack: ExitStack
+    fetching: "Held[ImageFetcher]"
+    decoding: Held[Decoding]
+    embedding: Held[Embedding]
+
+    @property
+    def arena(self) -> SlotArena:
+        """Slots for decoded frames."""
+        return self.decoding.value.arena
+
+    @property
+    def pool(self) -> DecodePool:
+        """The decode processes."""
+        return self.decoding.value.pool
+
+    @property
+    def embedder(self) -> "Embedder":
+        """The network."""
+        return self.embedding.value.embedder
+
+    @property
+    def fetcher(self) -> "ImageFetcher":
+        """Fetches images by reference."""
+        return self.fetching.value
+
+    @property
+    def cache(self) -> "EmbeddingCache":
+        """Embeddings of pictures seen before."""
+        return self.embedding.value.cache
 
     def close(self) -> None:
         """Stop everything, the last part first; nothing may be in flight any more."""
-        self._stack.close()
+        self.embedding.close()
+        self.fetching.close()
+        self.decoding.close()
 
     def __enter__(self) -> Self:
         return self
@@ -62,13 +106,22 @@ class Parts:
         self.close()
 
 
-def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None" = None) -> Parts:
+def build(
+    settings: Settings,
+    release: Release,
+    *,
+    fetcher: "ImageFetcher | None" = None,
+    beside: Parts | None = None,
+) -> Parts:
     """Build everything between a parsed post and its decision.
 
     Args:
         settings: Limits, processes, device, cache and the operator's choices.
         release: What to serve.
         fetcher: Fetches images by reference; None: as the settings say.
+        beside: Parts of another release that go on; what does not depend on the release is
+            shared with them: the fetcher, decoding where the inputs are equal, and the network
+            with its cache where that is the same.
 
     Raises:
         BadRelease: The network fails its self-test on the device.
@@ -77,9 +130,48 @@ def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None
         Unavailable: The embedder process ended before it was ready.
     """
     with ExitStack() as stack:
+        # Decoding first: its processes start while torch, seconds of work, is imported here.
+        decoding = _decoding(settings, release, beside)
+        stack.callback(decoding.close)
+        fetching = beside.fetching.share() if beside else _fetching(settings, fetcher)
+        stack.callback(fetching.close)
+        embedding = _embedding(settings, release, decoding.value.arena, beside)
+        stack.callback(embedding.close)
+        parts = _joined(settings, release, fetching, decoding, embedding)
+        stack.pop_all()
+        return parts
+
+
+def _joined(
+    settings: Settings,
+    release: Release,
+    fetching: "Held[ImageFetcher]",
+    decoding: Held[Decoding],
+    embedding: Held[Embedding],
+) -> Parts:
+    from moderator.examine import Examiner
+    from moderator.match import Matcher
+
+    matcher = Matcher(release)
+    examiner = Examiner(
+        fetcher=fetching.value,
+        cache=embedding.value.cache,
+        pool=decoding.value.pool,
+        embedder=embedding.value.embedder,
+        matcher=matcher,
+        policy=release.policy,
+        provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
+        actions=actions(settings.judging),
+    )
+    return Parts(release, matcher, examiner, fetching, decoding, embedding)
+
+
+def _decoding(settings: Settings, release: Release, beside: Parts | None) -> Held[Decoding]:
+    if beside is not None and beside.release.spec.input == release.spec.input:
+        return beside.decoding.share()
+    with ExitStack() as stack:
         arena = arena_for(settings, release)
         stack.callback(arena.close)
-        # The pool first: its processes start while torch, seconds of work, is imported here.
         pool = DecodePool(
             arena,
             release.spec.input,
@@ -87,55 +179,50 @@ def build(settings: Settings, release: Release, *, fetcher: "ImageFetcher | None
             limits=_decode_limits(settings.limits),
         )
         stack.callback(pool.close)
-        fetcher = fetcher or _fetcher(settings, stack)
-        return _joined(settings, release, arena, pool, fetcher=fetcher, stack=stack)
+        return Held(Decoding(arena, pool), stack.pop_all().close)
 
 
-def _joined(
-    settings: Settings,
-    release: Release,
-    arena: SlotArena,
-    pool: DecodePool,
-    *,
-    fetcher: "ImageFetcher",
-    stack: ExitStack,
-) -> Parts:
-    """Build the parts that need torch or the network around those that do not."""
+def _embedding(
+    settings: Settings, release: Release, arena: SlotArena, beside: Parts | None
+) -> Held[Embedding]:
     from moderator.caching.cache import open_cache
-    from moderator.examine import Examiner
-    from moderator.match import Matcher
 
-    embedder = _embedder(settings, release, arena)
-    stack.callback(embedder.close)
-    dimension = release.index.dimension
-    cache = open_cache(
-        settings.cache,
-        release.network_digest,
-        dimension,
-        settings.limits.max_frames,
-        {size: 1 + len(boxes) for size, boxes in embedder.boxes.items()},
+    if beside is not None and same_embeddings(beside.release, release):
+        return beside.embedding.share()
+    with ExitStack() as stack:
+        embedder = _embedder(settings, release, arena)
+        stack.callback(embedder.close)
+        cache = open_cache(
+            settings.cache,
+            release.network_digest,
+            release.index.dimension,
+            settings.limits.max_frames,
+            {size: 1 + len(boxes) for size, boxes in embedder.boxes.items()},
+        )
+        stack.callback(cache.close)
+        return Held(Embedding(embedder, cache), stack.pop_all().close)
+
+
+def same_embeddings(one: Release, other: Release) -> bool:
+    """Whether two releases ask for the same of the same network, so that they can share it."""
+    return one.network_digest == other.network_digest and judges_regions(one) == judges_regions(
+        other
     )
-    stack.callback(cache.close)
-    matcher = Matcher(release)
-    examiner = Examiner(
-        fetcher=fetcher,
-        cache=cache,
-        pool=pool,
-        embedder=embedder,
-        matcher=matcher,
-        policy=release.policy,
-        provenance=Provenance(release.id, release.network_digest, release.policy.version, 0),
-        actions=actions(settings.judging),
-    )
-    return Parts(release, arena, pool, embedder, fetcher, cache, matcher, examiner, stack.pop_all())
 
 
-def _fetcher(settings: Settings, stack: ExitStack) -> "ImageFetcher":
+def judges_regions(release: Release) -> bool:
+    """Whether a release judges regions of pictures as well as the whole."""
+    return release.policy.region_margin is not None
+
+
+def _fetching(settings: Settings, fetcher: "ImageFetcher | None") -> "Held[ImageFetcher]":
+    if fetcher is not None:
+        # Whoever gave it closes it.
+        return Held(fetcher, lambda: None)
     from moderator.fetching.fetch import Fetcher
 
-    fetcher = Fetcher(settings.fetch, settings.limits.max_post_bytes)
-    stack.callback(fetcher.close)
-    return fetcher
+    made = Fetcher(settings.fetch, settings.limits.max_post_bytes)
+    return Held(made, made.close)
 
 
 def arena_for(settings: Settings, release: Release) -> SlotArena:
@@ -181,7 +268,7 @@ def _embedder(settings: Settings, release: Release, arena: SlotArena) -> "Embedd
     on_cpu = device.type == "cpu"
     threads = pipeline.embed_threads if on_cpu else GPU_THREADS
     chunk = min(CPU_CHUNK, pipeline.max_batch) if on_cpu else pipeline.max_batch
-    regions = release.policy.region_margin is not None
+    regions = judges_regions(release)
     if pipeline.embedder == "process":
         serving = Serving(
             release.path, release.network_digest, str(device), threads, chunk, regions

@@ -11,13 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Gauge
 
 from moderator.batching import Batching
 from moderator.decisions import Decided
-from moderator.examine import Batch, Examiner
 from moderator.records import Post, Record, parse_post
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
@@ -47,6 +46,17 @@ class Publishing(Protocol):
         ...
 
 
+class Examining(Protocol):
+    """The part of an examiner that the pipeline uses; what a batch is, is its own to know."""
+
+    # ruff: noqa: D102
+    def open(self, posts: Sequence[Post]) -> Any: ...
+    def prepare(self, batch: Any) -> None: ...
+    def embed(self, batch: Any) -> None: ...
+    def judge(self, batch: Any) -> Sequence[Decided]: ...
+    def drop(self, batch: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a batch, a post and all batches together may be; images, seconds and bytes."""
@@ -63,7 +73,7 @@ class Bounds:
 class _Flight:
     """A batch on its way; ``records`` are those that were begun for it."""
 
-    batch: Batch
+    batch: Any
     records: Sequence[Record]
     size: int
     decided: Sequence[Decided] = ()
@@ -85,7 +95,7 @@ class Pipeline:
         self,
         inbox: Inbox,
         epochs: Epochs,
-        examiner: Examiner,
+        examiner: Examining,
         publisher: Publishing,
         *,
         bounds: Bounds,

@@ -23,6 +23,7 @@ from moderator.concerns.judging import STARTER, Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.releases import Releases
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
 from moderator.errors import BadSettings
@@ -37,6 +38,7 @@ __all__ = [
     "Kafka",
     "Limits",
     "Pipeline",
+    "Releases",
     "Serving",
     "Settings",
     "Topics",

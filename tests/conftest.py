@@ -85,14 +85,16 @@ class TopicNames:
     flagged: str
     dead_letter: str
     prototypes: str
+    control: str
+    shadow: str
     group: str
 
     @classmethod
     def unique(cls) -> "TopicNames":
         """Return names that were never used before."""
         suffix = uuid.uuid4().hex[:8]
-        roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "group")
-        return cls(*(f"{role}-{suffix}" for role in roles))
+        roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "control")
+        return cls(*(f"{role}-{suffix}" for role in (*roles, "shadow", "group")))
 
     def overrides(self, kafka: KafkaService) -> dict[str, str]:
         """Return the settings that point at these topics, as ``--set`` takes them."""
@@ -104,14 +106,17 @@ class TopicNames:
             "flagged_topic": self.flagged,
             "dead_letter_topic": self.dead_letter,
             "prototypes_topic": self.prototypes,
+            "control_topic": self.control,
+            "shadow_topic": self.shadow,
         }
 
     def create(self, kafka: KafkaService, partitions: int = 2) -> None:
         """Create all of them, as ``topics create`` would."""
         large = {"max.message.bytes": str(9 * 2**20)}
-        for name in (self.posts, self.decisions, self.flagged, self.dead_letter):
+        for name in (self.posts, self.decisions, self.flagged, self.dead_letter, self.shadow):
             kafka.create(name, partitions=partitions, config=large)
-        kafka.create(self.prototypes, config={"cleanup.policy": "compact"})
+        for name in (self.prototypes, self.control):
+            kafka.create(name, config={"cleanup.policy": "compact"})
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from moderator.concerns.judging import Judging
 from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.releases import Releases
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
 
@@ -17,6 +18,7 @@ CONCERNS: dict[str, type[Concern]] = {
     "fetch": Fetch,
     "pipeline": Pipeline,
     "judging": Judging,
+    "releases": Releases,
     "cache": Cache,
     "serving": Serving,
 }
@@ -31,5 +33,6 @@ class Settings(Concern):
     fetch: Fetch = Fetch()
     pipeline: Pipeline = Pipeline()
     judging: Judging = Judging()
+    releases: Releases = Releases()
     cache: Cache = Cache()
     serving: Serving = Serving()
