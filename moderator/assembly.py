@@ -112,6 +112,7 @@ def build(
     *,
     fetcher: "ImageFetcher | None" = None,
     beside: Parts | None = None,
+    nice: int = 0,
 ) -> Parts:
     """Build everything between a parsed post and its decision.
 
@@ -122,6 +123,7 @@ def build(
         beside: Parts of another release that go on; what does not depend on the release is
             shared with them: the fetcher, decoding where the inputs are equal, and the network
             with its cache where that is the same.
+        nice: How much a process of the network gives way to others, 0..19.
 
     Raises:
         BadRelease: The network fails its self-test on the device.
@@ -135,7 +137,7 @@ def build(
         stack.callback(decoding.close)
         fetching = beside.fetching.share() if beside else _fetching(settings, fetcher)
         stack.callback(fetching.close)
-        embedding = _embedding(settings, release, decoding.value.arena, beside)
+        embedding = _embedding(settings, release, decoding.value.arena, beside, nice)
         stack.callback(embedding.close)
         parts = _joined(settings, release, fetching, decoding, embedding)
         stack.pop_all()
@@ -183,14 +185,14 @@ def _decoding(settings: Settings, release: Release, beside: Parts | None) -> Hel
 
 
 def _embedding(
-    settings: Settings, release: Release, arena: SlotArena, beside: Parts | None
+    settings: Settings, release: Release, arena: SlotArena, beside: Parts | None, nice: int
 ) -> Held[Embedding]:
     from moderator.caching.cache import open_cache
 
     if beside is not None and same_embeddings(beside.release, release):
         return beside.embedding.share()
     with ExitStack() as stack:
-        embedder = _embedder(settings, release, arena)
+        embedder = _embedder(settings, release, arena, nice)
         stack.callback(embedder.close)
         cache = open_cache(
             settings.cache,
@@ -257,7 +259,7 @@ def _decode_limits(limits: Limits) -> DecodeLimits:
     )
 
 
-def _embedder(settings: Settings, release: Release, arena: SlotArena) -> "Embedder":
+def _embedder(settings: Settings, release: Release, arena: SlotArena, nice: int) -> "Embedder":
     """Return the network behind its seam, in this process or in one of its own."""
     from models.device import resolve_device, set_threads
     from moderator.embedder import InProcessEmbedder
@@ -271,7 +273,7 @@ def _embedder(settings: Settings, release: Release, arena: SlotArena) -> "Embedd
     regions = judges_regions(release)
     if pipeline.embedder == "process":
         serving = Serving(
-            release.path, release.network_digest, str(device), threads, chunk, regions
+            release.path, release.network_digest, str(device), threads, chunk, regions, nice
         )
         return ProcessEmbedder(serving, arena)
     if on_cpu:

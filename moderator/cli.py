@@ -329,6 +329,29 @@ def release_shadow(settings: "Settings", target: str | None, *, off: bool) -> in
     return run_shadow(settings, target, consoles()[0])
 
 
+@release.command("diff")
+@click.option("--release", "release_id", metavar="ID", help="The shadow; else the last one.")
+@click.option("--examples", default=3, show_default=True, help="Decisions named of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@configured
+def release_diff(
+    settings: "Settings", *, release_id: str | None, examples: int, as_json: bool
+) -> int:
+    """Compare what a shadow release decided with what was decided.
+
+    Joins the shadow topic with that of decisions; what differs is told by reason and by type.
+
+    \b
+    Example:
+      moderator release diff --set bootstrap_servers=kafka:9092
+    """
+    from moderator.rollout.diff import run_diff
+
+    return run_diff(
+        settings, consoles()[0], release_id=release_id, examples=examples, as_json=as_json
+    )
+
+
 @release.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @configured

@@ -97,7 +97,11 @@ class Seen:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Posts on their way together; ``opened`` is a monotonic time in seconds."""
+    """Posts on their way together; ``opened`` is a monotonic time in seconds.
+
+    ``keep`` holds on to the pictures' bytes after they were given to be decoded; what is not
+    ``measured`` leaves the metrics of the stages alone.
+    """
 
     posts: Sequence[Post]
     pictures: Sequence[Sequence[Picture]]
@@ -106,6 +110,8 @@ class Batch:
     embedding: Future[Embeddings] | None = None
     slots: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    keep: bool = False
+    measured: bool = True
 
     def each(self) -> Iterator[Picture]:
         """Yield every picture of every post."""
@@ -178,20 +184,29 @@ class Examiner:
                 continue
             if seen.decoding is None and seen.embeddings is None:
                 seen.decoding = self._pool.submit(picture.data)
-            picture.data = None
+            if not batch.keep:
+                picture.data = None
 
     def embed(self, batch: Batch) -> None:
         """Wait until everything is decoded and hand the frames to the network."""
+        self.submit(batch, self.collect(batch))
+
+    def collect(self, batch: Batch) -> list[Frame]:
+        """Wait until everything is decoded and return the frames that the network is to have."""
         frames: list[Frame] = []
         rows = 0
         with _stage(batch, "decode"):
             for seen in batch.seen.values():
                 if seen.decoding is not None:
-                    taken = self._take_decoded(seen, seen.decoding, batch.slots)
+                    taken = self._take_decoded(seen, seen.decoding, batch)
                     count = sum(self._rows.counts(seen.sizes))
                     seen.rows = slice(rows, rows + count)
                     rows += count
                     frames.extend(taken)
+        return frames
+
+    def submit(self, batch: Batch, frames: Sequence[Frame]) -> None:
+        """Hand the frames of a batch to the network; their slots are given back after it."""
         batch.embedding = self._embedder.submit(frames) if frames else None
         if batch.embedding is not None:
             batch.embedding.add_done_callback(lambda _: self._release(batch))
@@ -250,16 +265,16 @@ class Examiner:
             seen.cached, seen.embeddings, seen.sizes = True, cached.embeddings, cached.sizes
             seen.width, seen.height = cached.width, cached.height
 
-    def _take_decoded(self, seen: Seen, decoding: Future[Decoded], slots: list[int]) -> list[Frame]:
+    def _take_decoded(self, seen: Seen, decoding: Future[Decoded], batch: Batch) -> list[Frame]:
         try:
             decoded = decoding.result()
         except Undecodable as error:
-            DECODE_FAILURES.labels(error.cause).inc()
+            DECODE_FAILURES.labels(error.cause).inc(batch.measured)
             seen.fault = ("undecodable", error.cause)
             return []
         seen.width, seen.height = decoded.width, decoded.height
         seen.sizes = tuple(decoded.frames)
-        slots.append(decoded.slot)
+        batch.slots.append(decoded.slot)
         return [Frame(decoded.slot, number, *size) for number, size in enumerate(seen.sizes)]
 
     def _release(self, batch: Batch) -> None:
@@ -353,4 +368,5 @@ def _stage(batch: Batch, name: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     batch.seconds[name] = time.monotonic() - begin
-    STAGE_SECONDS.labels(name).observe(batch.seconds[name])
+    if batch.measured:
+        STAGE_SECONDS.labels(name).observe(batch.seconds[name])

@@ -25,6 +25,7 @@ from moderator.rollout.follow import Follower
 from moderator.rollout.manager import Manager
 from moderator.rollout.store import open_store
 from moderator.rollout.switch import Switch
+from moderator.rollout.told import Told
 from moderator.settings import Settings, Topics
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
@@ -318,5 +319,10 @@ class _Member:
             max_images_per_post=limits.max_images_per_post,
         )
         return Pipeline(
-            inbox, epochs, self._switch, publisher, bounds=bounds, watchdog=self._watchdog
+            inbox,
+            epochs,
+            self._switch,
+            Told(publisher, self._switch.published),
+            bounds=bounds,
+            watchdog=self._watchdog,
         )

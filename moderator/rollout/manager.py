@@ -8,9 +8,9 @@ release that cannot be served is refused: one line, a metric, and what is served
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -20,6 +20,7 @@ from moderator.errors import ModeratorError, Unavailable
 from moderator.records import utc
 from moderator.rollout.control import Control
 from moderator.rollout.servable import OpenOverlay, Servable, ready_servable
+from moderator.rollout.shadow import cast_shadow
 from moderator.rollout.store import ReleaseStore
 from moderator.rollout.switch import InUse, Switch
 from moderator.settings import Settings
@@ -50,6 +51,7 @@ JOIN = 30.0
 """Seconds that a release being loaded at the end is waited for."""
 
 Role = str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Manager:
             self._thread.join(JOIN)
         if self._switch is not None:
             in_use = self._switch.in_use
+            if in_use.shadow is not None:
+                in_use.shadow.close()
             for servable in (in_use.staged, in_use.active):
                 if servable is not None:
                     servable.close()
@@ -148,6 +152,7 @@ class Manager:
             "active": _described(in_use.active if in_use else None),
             "staged": _described(in_use.staged if in_use else None),
             "staged_fraction": in_use.fraction if in_use and in_use.staged else 0.0,
+            "shadow": _described(in_use.shadow.servable if in_use and in_use.shadow else None),
             "wanted": {
                 "release": wanted.release,
                 "staged": wanted.staged,
@@ -197,7 +202,11 @@ class Manager:
             for servable in _without((active, staged), before):
                 servable.close()
             return
-        now = InUse(active, staged, fraction if staged else 0.0)
+        # A shadow leans on the active release that it was made beside.
+        kept = before.shadow if active is before.active else None
+        if kept is not None and kept.servable.release.id != wanted.shadow:
+            kept = None
+        now = InUse(active, staged, fraction if staged else 0.0, kept)
         switch.use(now)
         if active is not before.active:
             SWAPS.inc()
@@ -207,11 +216,35 @@ class Manager:
                 before.active.release.id,
             )
         self._show(switch)
+        if before.shadow is not None and kept is None:
+            before.shadow.close()
         for servable in _without((before.active, before.staged), now):
             servable.await_idle(self._closing)
             if not self._closing.is_set():
                 servable.close()
                 logger.info("release %s closed", servable.release.id)
+        self._cast_shadow(switch, wanted.shadow)
+
+    def _cast_shadow(self, switch: Switch, wanted: str | None) -> None:
+        """Begin to shadow, where that is wanted and not done yet."""
+        now = switch.in_use
+        topic = self._settings.topics.shadow_topic
+        if now.shadow is not None or not topic or wanted in (None, now.active.release.id):
+            self._refusals.pop("shadow", None)
+            return
+        shadow = self._tried(
+            "shadow",
+            str(wanted),
+            lambda release: cast_shadow(
+                self._settings, release, self._open_overlay, self._closing, now.active
+            ),
+        )
+        if shadow is not None and self._closing.is_set():
+            shadow.close()
+        elif shadow is not None:
+            switch.use(replace(now, shadow=shadow))
+            logger.info("release %s shadows %s", wanted, now.active.release.id)
+            self._show(switch)
 
     def _chosen(self, role: Role, release_id: str, before: InUse) -> Servable | None:
         """Return a servable of a release: one that is there, else a new one; None if refused."""
@@ -222,12 +255,19 @@ class Manager:
         return self._loaded(role, release_id, before.active)
 
     def _loaded(self, role: Role, release_id: str, beside: Servable | None) -> Servable | None:
+        return self._tried(
+            role,
+            release_id,
+            lambda release: ready_servable(
+                self._settings, release, self._open_overlay, self._closing, beside
+            ),
+        )
+
+    def _tried(self, role: Role, release_id: str, make: Callable[[Release], T]) -> T | None:
+        """Find a release and make something of it; None where it is refused."""
         begin = time.monotonic()
         try:
-            release = self._release(release_id)
-            servable = ready_servable(
-                self._settings, release, self._open_overlay, self._closing, beside
-            )
+            made = make(self._release(release_id))
         except (ModelError, ModeratorError) as error:
             self._refuse(role, release_id, str(error))
             return None
@@ -236,7 +276,7 @@ class Manager:
             return None
         self._refusals.pop(role, None)
         LOADING_SECONDS.observe(time.monotonic() - begin)
-        return servable
+        return made
 
     def _release(self, release_id: str) -> Release:
         if release_id == self._default.id:
@@ -257,7 +297,9 @@ class Manager:
     def _show(self, switch: Switch) -> None:
         in_use = switch.in_use
         RELEASE_INFO.clear()
-        for role, servable in (("active", in_use.active), ("staged", in_use.staged)):
+        shadow = in_use.shadow.servable if in_use.shadow else None
+        roles = {"active": in_use.active, "staged": in_use.staged, "shadow": shadow}
+        for role, servable in roles.items():
             if servable is not None:
                 release = servable.release
                 RELEASE_INFO.labels(

@@ -81,6 +81,8 @@ def ready_servable(
     open_overlay: OpenOverlay,
     stop: threading.Event,
     beside: Servable | None = None,
+    *,
+    nice: int = 0,
 ) -> Servable:
     """Build everything of a release, read the overlay for its network, and warm it.
 
@@ -90,6 +92,7 @@ def ready_servable(
         open_overlay: Opens the prototypes topic from its beginning.
         stop: Ends the wait for the overlay's end early; the servable is then not ready.
         beside: Goes on meanwhile; see ``assembly.build``.
+        nice: How much a process of the network gives way to others, 0..19.
 
     Raises:
         BadRelease: The network fails its self-test on the device.
@@ -97,7 +100,7 @@ def ready_servable(
         BadSettings: A host, store or URL that the settings name is none.
         Unavailable: A process ended or did not answer in time.
     """
-    parts = build(settings, release, beside=beside.parts if beside else None)
+    parts = build(settings, release, beside=beside.parts if beside else None, nice=nice)
     overlay = None
     try:
         reader = open_overlay()

@@ -181,15 +181,18 @@ class RemoteStore:
         except (ImportError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise BadSettings(f"releases_url {self.place}: {reason}") from None
+        except Exception as error:
+            raise self._away(error) from error
         try:
             yield store, root.rstrip("/")
         except BadRelease:
             raise
         except Exception as error:
-            # Every store's package raises errors of its own; their texts may hold secrets.
-            raise Unavailable(
-                f"{self.place} cannot be read or written ({type(error).__name__})"
-            ) from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> Unavailable:
+        # Every store's package raises errors of its own; their texts may hold secrets.
+        return Unavailable(f"{self.place} cannot be read or written ({type(error).__name__})")
 
 
 def _copy(store: Any, source: str, folder: Path) -> None:

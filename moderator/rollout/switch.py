@@ -15,6 +15,7 @@ from moderator.decisions import Decided
 from moderator.examine import Batch
 from moderator.records import Post
 from moderator.rollout.servable import Servable
+from moderator.rollout.shadow import Shadow
 from moderator.rollout.staging import is_staged
 
 STAGED_POSTS = Counter(
@@ -24,11 +25,15 @@ STAGED_POSTS = Counter(
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """What judges posts now: ``staged`` those of its ``fraction`` (0..1), ``active`` the others."""
+    """What judges posts now: ``staged`` those of its ``fraction`` (0..1), ``active`` the others.
+
+    ``shadow`` judges the same ones, without any effect.
+    """
 
     active: Servable
     staged: Servable | None = None
     fraction: float = 0.0
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,6 +51,7 @@ class Split:
 
     pieces: Sequence[Piece]
     size: int
+    shadow: Shadow | None = None
 
 
 class Switch:
@@ -82,10 +88,12 @@ class Switch:
             places = _places(in_use, servable, posts)
             if places:
                 chosen = [posts[place] for place in places]
-                pieces.append(Piece(servable, servable.parts.examiner.open(chosen), places))
+                batch = servable.parts.examiner.open(chosen)
+                batch.keep = in_use.shadow is not None and in_use.shadow.needs_bytes(servable)
+                pieces.append(Piece(servable, batch, places))
             else:
                 servable.leave()
-        return Split(pieces, len(posts))
+        return Split(pieces, len(posts), in_use.shadow)
 
     def prepare(self, split: Split) -> None:
         """See ``Examiner.prepare``."""
@@ -95,7 +103,12 @@ class Switch:
     def embed(self, split: Split) -> None:
         """See ``Examiner.embed``."""
         for piece in split.pieces:
-            piece.servable.parts.examiner.embed(piece.batch)
+            examiner = piece.servable.parts.examiner
+            frames = examiner.collect(piece.batch)
+            if split.shadow is not None:
+                # Before the network has them: after it, their slots may hold others.
+                split.shadow.offer_decoded(piece.servable, piece.batch)
+            examiner.submit(piece.batch, frames)
 
     def judge(self, split: Split) -> list[Decided]:
         """See ``Examiner.judge``; decisions come in the order of the posts.
@@ -107,8 +120,16 @@ class Switch:
         for piece in split.pieces:
             decided = piece.servable.parts.examiner.judge(piece.batch)
             placed.update(zip(piece.places, decided, strict=True))
+            if split.shadow is not None:
+                split.shadow.offer_embedded(piece.servable, piece.batch)
             piece.servable.leave()
         return [placed[place] for place in range(split.size)]
+
+    def published(self, decided: Sequence[Decided], count: int) -> None:
+        """Tell the shadow which decisions were committed; of a part of them it is not known."""
+        shadow = self._in_use.shadow
+        if shadow is not None:
+            shadow.published(decided, whole=count == len(decided))
 
     def drop(self, split: Split) -> None:
         """See ``Examiner.drop``."""
