@@ -78,7 +78,9 @@ def imported_after(arguments: list[str]) -> tuple[int, set[str]]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     expected = (
-        "check|decide|demo|post|release list|release show|release verify|topics create|worker"
+        "check|decide|demo|post|release activate|release diff|release list|release rollback|"
+        "release shadow|release show|release stage|release status|release verify|topics create|"
+        "worker"
     )
     assert sorted(" ".join(path) for path in COMMANDS) == expected.split("|")
 
