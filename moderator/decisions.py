@@ -212,6 +212,12 @@ def _pixels(begin: float, share: float, length: int) -> tuple[int, int]:
     return first, min(max(end, first + 1), length)
 
 
+def decision_record(decided: Decided, role: str = "decisions") -> Outgoing:
+    """Return the record of a decision alone, to be published under a role."""
+    key = decided.post.post_id.encode(errors="backslashreplace")
+    return Outgoing(role, key, _dumps(to_json(decided)))
+
+
 def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 

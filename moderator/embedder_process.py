@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ class Serving:
     """What the process needs to serve the network: the release and how to run it.
 
     ``network_digest`` is the release's own; a process that finds another one there is refused.
-    ``regions`` asks for the embeddings of regions as well.
+    ``regions`` asks for the embeddings of regions as well; ``nice`` is how much the process gives
+    way to others, 0..19.
     """
 
     release: Path
@@ -53,6 +55,7 @@ class Serving:
     threads: int
     chunk: int
     regions: bool = False
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,7 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    os.nice(serving.nice)
     try:
         embedder, network_digest = _loaded(handle, serving)
     except (ModelError, ModeratorError) as error:

@@ -108,7 +108,8 @@ class Batch:
     """Posts on their way together; ``opened`` is a monotonic time in seconds.
 
     ``level`` says what is left out of judging all of them; ``canaries`` says by its post's
-    decision id what is expected of a canary.
+    decision id what is expected of a canary. ``keep`` holds on to the pictures' bytes after they
+    were given to be decoded; what is not ``measured`` leaves the metrics of the stages alone.
     """
 
     posts: Sequence[Post]
@@ -120,6 +121,8 @@ class Batch:
     slots: list[int] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     canaries: dict[str, Expectation] = field(default_factory=dict)
+    keep: bool = False
+    measured: bool = True
 
     def each(self) -> Iterator[Picture]:
         """Yield every picture of every post."""
@@ -200,7 +203,7 @@ class Examiner:
         """
         pictures = [[self._picture(image) for image in post.images] for post in posts]
         level = self._load.level if self._load else Level.WHOLE
-        batch = Batch(posts, pictures, time.monotonic(), level)
+        batch = Batch(posts, pictures, time.monotonic(), level, keep=self._keep_data)
         for post in posts:
             expected = self._canaries.expected(post.record)
             if expected is not None:
@@ -230,11 +233,15 @@ class Examiner:
             if seen.decoding is None and seen.embeddings is None:
                 frames = self._max_frames if batch.level.frames else 1
                 seen.decoding = self._pool.submit(picture.data, frames=frames)
-            if not self._keep_data:
+            if not batch.keep:
                 picture.data = None
 
     def embed(self, batch: Batch) -> None:
         """Wait until everything is decoded and hand the frames to the network."""
+        self.submit(batch, self.collect(batch))
+
+    def collect(self, batch: Batch) -> list[Frame]:
+        """Wait until everything is decoded and return the frames that the network is to have."""
         frames: list[Frame] = []
         rows = 0
         with _stage(batch, "decode"):
@@ -245,6 +252,10 @@ class Examiner:
                     seen.rows = slice(rows, rows + count)
                     rows += count
                     frames.extend(taken)
+        return frames
+
+    def submit(self, batch: Batch, frames: Sequence[Frame]) -> None:
+        """Hand the frames of a batch to the network; their slots are given back after it."""
         regions = batch.level.regions
         batch.embedding = self._embedder.submit(frames, regions=regions) if frames else None
         if batch.embedding is not None:
@@ -286,7 +297,7 @@ class Examiner:
                 canary=canary,
             )
             decided.append(found)
-        if self._load:
+        if self._load and batch.measured:
             self._load.judged(batch.posts, batch.level, now)
         return decided
 
@@ -337,7 +348,7 @@ class Examiner:
         try:
             decoded = decoding.result()
         except Undecodable as error:
-            DECODE_FAILURES.labels(error.cause).inc()
+            DECODE_FAILURES.labels(error.cause).inc(batch.measured)
             seen.fault = ("undecodable", error.cause)
             return []
         seen.width, seen.height = decoded.width, decoded.height
@@ -460,4 +471,5 @@ def _stage(batch: Batch, name: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     batch.seconds[name] = time.monotonic() - begin
-    STAGE_SECONDS.labels(name).observe(batch.seconds[name])
+    if batch.measured:
+        STAGE_SECONDS.labels(name).observe(batch.seconds[name])

@@ -16,6 +16,9 @@ Level = Literal["ok", "WARN", "FAIL"]
 IMAGE_BYTES = 6000
 """Bytes that a decision says of an image at most, without types, evidence and embedding."""
 
+COMPACTED = {"prototypes": "prototypes are", "control": "which release is served is"}
+"""Roles of topics that members read alone, of one compacted partition; what is lost without it."""
+
 ENTRY_BYTES = 300
 """Bytes of a type, or of a near prototype, in a decision."""
 
@@ -89,7 +92,8 @@ def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator
         topic = facts.topics[role]
         if topic is None:
             yield Finding(
-                "FAIL",
+                # Without a topic for it there is no shadowing; decisions go on.
+                "WARN" if role == "shadow" else "FAIL",
                 f"topic {name}",
                 "not there, or not shown to this user",
                 f"run `moderator topics create`, or {_grant(settings, 'Describe', name)}",
@@ -111,6 +115,8 @@ def topic_names(settings: Settings) -> dict[str, str]:
         "dead letter": topics.dead_letter_topic,
         "prototypes": topics.prototypes_topic,
         **{each.role: each.name for each in retry_topics(settings.retry)},
+        "control": topics.control_topic,
+        "shadow": topics.shadow_topic,
     }
     return {role: name for role, name in named.items() if name}
 
@@ -137,14 +143,14 @@ def _shortcomings(topic: TopicFacts, role: str, what: str, found: str) -> Iterat
     if topic.leaderless:
         wrong = f"{topic.leaderless} of {topic.partitions} partitions have no leader"
         yield Finding("FAIL", what, wrong, "start the brokers that hold them")
-    if topic.insync < least and role != "prototypes":
+    if topic.insync < least and role not in COMPACTED:
         wrong = f"{found}, but min.insync.replicas is {least}: nothing can be written"
         yield Finding("FAIL", what, wrong, "start the missing brokers, or lower it")
-    if role == "prototypes" and topic.partitions != 1:
+    if role in COMPACTED and topic.partitions != 1:
         wrong = f"{topic.partitions} partitions, but changes need one order"
         yield Finding("WARN", what, wrong, "make it anew with one partition")
-    if role == "prototypes" and policy is not None and "compact" not in policy:
-        wrong = "not compacted: prototypes are lost after its retention"
+    if role in COMPACTED and policy is not None and "compact" not in policy:
+        wrong = f"not compacted: {COMPACTED[role]} lost after its retention"
         yield Finding("WARN", what, wrong, "set cleanup.policy=compact")
     if topic.insync < topic.replicas:
         yield Finding("WARN", what, found, "start the missing brokers")
@@ -158,7 +164,7 @@ def _shortcomings(topic: TopicFacts, role: str, what: str, found: str) -> Iterat
 
 def _size(topic: TopicFacts, role: str, settings: Settings, dimension: int) -> Iterator[Finding]:
     """Compare the largest record that a topic takes with what has to fit."""
-    if role == "prototypes":
+    if role in COMPACTED:
         return
     most = settings.limits.max_post_bytes
     whole = {each.role: most + DEAD_LETTER_ROOM for each in retry_topics(settings.retry)}
@@ -208,7 +214,7 @@ def _operations(role: str) -> tuple[str, ...]:
     """Return what a worker does with a topic."""
     if role.startswith("retry "):
         return "Read", "Write"
-    return ("Read",) if role in {"posts", "prototypes"} else ("Write",)
+    return ("Read",) if role == "posts" or role in COMPACTED else ("Write",)
 
 
 def _may_write_idempotently(facts: BrokerFacts) -> bool:

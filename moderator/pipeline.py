@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Gauge
 
 from moderator.batching import Batching
 from moderator.decisions import Decided
-from moderator.examine import Batch, Examiner
 from moderator.records import Post, Record, parse_post
 from moderator.retries import Retries
 from moderator.streaming.epochs import Epochs
@@ -57,6 +56,18 @@ class Keeping(Protocol):
         ...
 
 
+class Examining(Protocol):
+    """The part of an examiner that the pipeline uses; what a batch is, is its own to know."""
+
+    # ruff: noqa: D102
+    def open(self, posts: Sequence[Post]) -> Any: ...
+    def prepare(self, batch: Any) -> None: ...
+    def embed(self, batch: Any) -> None: ...
+    def judge(self, batch: Any) -> Sequence[Decided]: ...
+    def drop(self, batch: Any) -> None: ...
+    def data_of(self, batch: Any) -> dict[str, bytes]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a batch, a post and all batches together may be; images, seconds and bytes."""
@@ -73,7 +84,7 @@ class Bounds:
 class _Flight:
     """A batch on its way; ``records`` are those that were begun for it."""
 
-    batch: Batch
+    batch: Any
     records: Sequence[Record]
     size: int
     decided: Sequence[Decided] = ()
@@ -97,7 +108,7 @@ class Pipeline:
         self,
         inbox: Inbox,
         epochs: Epochs,
-        examiner: Examiner,
+        examiner: Examining,
         publisher: Publishing,
         *,
         bounds: Bounds,

@@ -1,10 +1,12 @@
-"""Serve /metrics, /livez and /readyz on one port. Knows nothing of what is measured or watched."""
+"""Serve /metrics, /livez, /readyz and reports on one port. Knows nothing of what they tell."""
 
 import errno
+import json
 import threading
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -12,6 +14,10 @@ from moderator.errors import BadSettings
 from moderator.watchdog import Watchdog
 
 PLAIN = "text/plain; charset=utf-8"
+
+
+Report = Callable[[], Mapping[str, Any]]
+"""Gives what a path of its own tells, as plain data; called on the server's threads."""
 
 
 class Probes:
@@ -27,8 +33,11 @@ class Probes:
     """
 
     def __init__(self, host: str, port: int, watchdog: Watchdog) -> None:
+        self._reports: dict[str, Report] = {}
+
         class Handler(_Handler):
             watched = watchdog
+            reports = self._reports
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
@@ -40,6 +49,10 @@ class Probes:
             target=self._server.serve_forever, args=(0.1,), name="probes", daemon=True
         )
         self._thread.start()
+
+    def report(self, path: str, report: Report) -> None:
+        """Serve a report as JSON under a path, from now on."""
+        self._reports[path] = report
 
     def close(self) -> None:
         """Stop serving."""
@@ -73,6 +86,7 @@ def _refusal(host: str, port: int, error: OSError | UnicodeError) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     watched: ClassVar[Watchdog]
+    reports: ClassVar[Mapping[str, Report]]
     timeout = 10
     server_version = "moderator"
     sys_version = ""
@@ -85,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._report(self.watched.stalled())
         elif path == "/readyz":
             self._report([f"not yet: {name}" for name in self.watched.missing()])
+        elif path in self.reports:
+            body = json.dumps(self.reports[path](), indent=2)
+            self._answer(200, f"{body}\n".encode(), "application/json")
         else:
             self._answer(404, b"there are /metrics, /livez and /readyz\n", PLAIN)
 

@@ -16,8 +16,16 @@ BREAKDOWN = "by_"
 """Part of the names under which a report breaks figures down; people are shown the sums."""
 
 
-def run_list(folder: Path, out: Console, *, as_json: bool) -> int:
+def run_list(
+    folder: Path, out: Console, *, as_json: bool, marks: Mapping[str, str] | None = None
+) -> int:
     """Print the releases in a folder, oldest first, by their manifests.
+
+    Args:
+        folder: Of releases.
+        out: Where they are printed.
+        as_json: Print a JSON object a line.
+        marks: What releases do in the group, by id, such as ``active``.
 
     Returns:
         The exit code: 0, or 1 where one of them is damaged.
@@ -31,9 +39,11 @@ def run_list(folder: Path, out: Console, *, as_json: bool) -> int:
         raise BadSettings(f"{folder} holds no releases; name a folder of release directories")
     for listed in found:
         if as_json:
-            _line(out, json.dumps(_listed(listed)))
+            mark = (marks or {}).get(listed.id)
+            _line(out, json.dumps({**_listed(listed), "role": mark}))
         else:
             cells = [listed.id, listed.created, listed.network_digest[:23], str(listed.path)]
+            cells += [(marks or {})[listed.id]] if listed.id in (marks or {}) else []
             _line(out, listed.fault or "\t".join(cells))
     return 1 if any(listed.fault for listed in found) else 0
 

@@ -27,6 +27,7 @@ from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.overload import Overload
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.releases import Releases
 from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
@@ -46,6 +47,7 @@ __all__ = [
     "Limits",
     "Overload",
     "Pipeline",
+    "Releases",
     "Retry",
     "Serving",
     "Settings",

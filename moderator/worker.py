@@ -14,19 +14,21 @@ from types import FrameType
 from typing import TypeVar
 
 from kafka.errors import KafkaError
-from prometheus_client import Gauge
 
 from models.errors import ModelError
-from models.release import Release, load_release
-from moderator.assembly import Parts, build
+from models.release import load_release
 from moderator.caching.cache import check_redis
 from moderator.errors import ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
-from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
 from moderator.retries import Retries, retry_topics
+from moderator.rollout.follow import Follower
+from moderator.rollout.manager import Manager
+from moderator.rollout.store import open_store
+from moderator.rollout.switch import Switch
+from moderator.rollout.told import Told
 from moderator.settings import Settings
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
@@ -39,10 +41,6 @@ from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
-
-RELEASE_INFO = Gauge(
-    "moderator_release_info", "1 for the release that is served.", ["release", "network", "policy"]
-)
 
 INBOX_BATCHES = 4
 """Batches' worth of records that may wait in the inbox, so that reading need not pause often."""
@@ -78,10 +76,20 @@ def run_worker(settings: Settings) -> int:
         logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)
         if not _world_reached(settings, stop):
             return 0
-        parts = stack.enter_context(build(settings, release))
-        keeper = stack.enter_context(keeping(settings, release.spec.input))
-        _name_release(release)
-        return _Member(settings, parts, watchdog, stop, keeper).run(served)
+        topics = _Topics(settings, stop)
+        manager = Manager(settings, release, open_store(settings), topics.prototypes, stop)
+        stack.callback(manager.close)
+        probes.report("/release", manager.report)
+        if not topics.follow_control(manager, stack):
+            return 0
+        switch = manager.start()
+        watchdog.require("prototypes read to their end", lambda: manager.caught_up)
+        if stop.is_set():
+            return 0
+        active = switch.in_use.active.release
+        keeper = stack.enter_context(keeping(settings, active.spec.input))
+        logger.info("serving release %s (%d prototypes)", active.id, len(active.index))
+        return _Member(settings, switch, watchdog, stop, keeper).run(served)
 
 
 @contextmanager
@@ -152,14 +160,52 @@ def topics_of(settings: Settings) -> list[str]:
         topics.dead_letter_topic,
         topics.prototypes_topic,
         *(each.name for each in retry_topics(settings.retry)),
+        topics.control_topic,
     ]
     return [name for name in named if name]
 
 
-def _name_release(release: Release) -> None:
-    RELEASE_INFO.clear()
-    RELEASE_INFO.labels(release.id, release.network_digest, release.policy.version).set(1)
-    logger.info("serving release %s (%d prototypes)", release.id, len(release.index))
+class _Topics:
+    """The topics that a member reads by itself, outside the group; opening them is patient."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+
+    def prototypes(self) -> TopicReader | None:
+        """Open the prototypes topic; None where there is none, or when stopped."""
+        topic, kafka = self._settings.topics.prototypes_topic, self._settings.kafka
+        if not topic:
+            return None
+        return patiently(lambda: TopicReader(kafka, topic), "the prototypes topic", self._stop)
+
+    def follow_control(self, manager: Manager, stack: ExitStack) -> bool:
+        """Follow the control topic; return whether its end was reached rather than stopped."""
+        topic, kafka = self._settings.topics.control_topic, self._settings.kafka
+        if not topic:
+            return True
+        reader = patiently(
+            lambda: TopicReader(kafka, topic, "moderator-control"), "the control topic", self._stop
+        )
+        if reader is None:
+            return False
+        follower = Follower(reader, kafka.group, manager.want)
+        follower.start()
+        stack.callback(follower.stop)
+        while not follower.caught_up and not self._stop.is_set():
+            self._stop.wait(0.05)
+        return follower.caught_up
+
+
+def patiently(make: Callable[[], T], what: str, stop: threading.Event) -> T | None:
+    """Make something that needs the brokers, which were reached before; None when stopped."""
+    while not stop.is_set():
+        try:
+            return make()
+        except (KafkaError, Unavailable) as error:
+            logger.warning("%s: %s; trying again", what, error)
+            stop.wait(RETRY)
+    return None
 
 
 class _Member:
@@ -168,13 +214,13 @@ class _Member:
     def __init__(
         self,
         settings: Settings,
-        parts: Parts,
+        switch: Switch,
         watchdog: Watchdog,
         stop: threading.Event,
         keeper: Keeper | None,
     ) -> None:
         self._settings = settings
-        self._parts = parts
+        self._switch = switch
         self._watchdog = watchdog
         self._stop = stop
         self._retries = Retries(retry_topics(settings.retry), settings.topics.posts_topic)
@@ -184,16 +230,14 @@ class _Member:
     def run(self, served: threading.Event) -> int:
         """Serve until stopped, then drain; return the exit code."""
         with ExitStack() as stack:
-            if not self._overlay(stack):
-                return 0
-            made = self._patiently(self._reader, "the consumer")
+            made = patiently(self._reader, "the consumer", self._stop)
             if made is None:
                 return 0
             reader, inbox, epochs = made
             publisher = self._publisher(reader, epochs)
             stack.callback(publisher.close)
             pipeline = self._pipeline(inbox, epochs, publisher)
-            self._patiently(publisher.start, "the producer")
+            patiently(publisher.start, "the producer", self._stop)
             finished = threading.Event()
             reading = threading.Thread(
                 target=self._read, args=(reader, finished), name="reader", daemon=True
@@ -243,25 +287,6 @@ class _Member:
         except BaseException as error:
             self._failure = error
             self._stop.set()
-
-    def _overlay(self, stack: ExitStack) -> bool:
-        """Follow the prototypes topic; return whether its end was reached rather than stopped."""
-        topic = self._settings.topics.prototypes_topic
-        if not topic:
-            return True
-        source = self._patiently(
-            lambda: TopicReader(self._settings.kafka, topic), "the prototypes topic"
-        )
-        if source is None:
-            return False
-        release, matcher = self._parts.release, self._parts.matcher
-        overlay = Overlay(source, matcher, release.network_digest, release.index.dimension)
-        overlay.start()
-        stack.callback(overlay.stop)
-        self._watchdog.require("prototypes read to their end", lambda: overlay.caught_up)
-        while not overlay.caught_up and not self._stop.is_set():
-            self._stop.wait(0.05)
-        return overlay.caught_up
 
     def _reader(self) -> tuple[Reader, Inbox, Epochs]:
         settings, pipeline = self._settings, self._settings.pipeline
@@ -317,20 +342,10 @@ class _Member:
         return Pipeline(
             inbox,
             epochs,
-            self._parts.examiner,
-            publisher,
+            self._switch,
+            Told(publisher, self._switch.published),
             bounds=bounds,
             watchdog=self._watchdog,
             retries=self._retries,
             keeper=self._keeper,
         )
-
-    def _patiently(self, make: Callable[[], T], what: str) -> T | None:
-        """Make something that needs the brokers, which were reached before; None when stopped."""
-        while not self._stop.is_set():
-            try:
-                return make()
-            except (KafkaError, Unavailable) as error:
-                logger.warning("%s: %s; trying again", what, error)
-                self._stop.wait(RETRY)
-        return None

@@ -85,6 +85,8 @@ class TopicNames:
     flagged: str
     dead_letter: str
     prototypes: str
+    control: str
+    shadow: str
     group: str
     retry_prefix: str = ""
     retry_delays: tuple[str, ...] = ()
@@ -93,8 +95,8 @@ class TopicNames:
     def unique(cls) -> "TopicNames":
         """Return names that were never used before."""
         suffix = uuid.uuid4().hex[:8]
-        roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "group")
-        return cls(*(f"{role}-{suffix}" for role in roles))
+        roles = ("posts", "decisions", "flagged", "dead-letter", "prototypes", "control")
+        return cls(*(f"{role}-{suffix}" for role in (*roles, "shadow", "group")))
 
     def retrying(self, *delays: str) -> "TopicNames":
         """Return the same with retry topics of these delays."""
@@ -112,15 +114,19 @@ class TopicNames:
             "prototypes_topic": self.prototypes,
             "retry_topic_prefix": self.retry_prefix or "posts.retry.",
             "retry_delays": ",".join(self.retry_delays),
+            "control_topic": self.control,
+            "shadow_topic": self.shadow,
         }
 
     def create(self, kafka: KafkaService, partitions: int = 2) -> None:
         """Create all of them, as ``topics create`` would."""
         large = {"max.message.bytes": str(9 * 2**20)}
         retries = [f"{self.retry_prefix}{delay}" for delay in self.retry_delays]
-        for name in (self.posts, self.decisions, self.flagged, self.dead_letter, *retries):
+        outputs = (self.decisions, self.flagged, self.dead_letter, self.shadow)
+        for name in (self.posts, *outputs, *retries):
             kafka.create(name, partitions=partitions, config=large)
-        kafka.create(self.prototypes, config={"cleanup.policy": "compact"})
+        for name in (self.prototypes, self.control):
+            kafka.create(name, config={"cleanup.policy": "compact"})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from moderator.concerns.kafka import Kafka
 from moderator.concerns.limits import Limits
 from moderator.concerns.overload import Overload
 from moderator.concerns.pipeline import Pipeline
+from moderator.concerns.releases import Releases
 from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
@@ -27,6 +28,7 @@ CONCERNS: dict[str, type[Concern]] = {
     "evidence": Evidence,
     "flood": Flood,
     "canaries": Canaries,
+    "releases": Releases,
     "cache": Cache,
     "serving": Serving,
 }
@@ -46,5 +48,6 @@ class Settings(Concern):
     evidence: Evidence = Evidence()
     flood: Flood = Flood()
     canaries: Canaries = Canaries()
+    releases: Releases = Releases()
     cache: Cache = Cache()
     serving: Serving = Serving()

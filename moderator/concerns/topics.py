@@ -21,6 +21,15 @@ class Topics(Concern):
         default="prototypes",
         description="Compacted topic of prototypes added and removed; empty: none.",
     )
+    control_topic: Name | Literal[""] = Field(
+        default="control",
+        description="Compacted topic that says which release each group serves; empty: none, "
+        "and members serve their setting `release`.",
+    )
+    shadow_topic: Name | Literal[""] = Field(
+        default="decisions.shadow",
+        description="Topic of what a shadow release would have decided; empty: no shadowing.",
+    )
     partitions: int = Field(
         default=12, ge=1, le=10_000, description="Partitions `topics create` gives."
     )

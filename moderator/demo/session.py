@@ -121,6 +121,7 @@ def _topics(topics: Topics) -> tuple[str, ...]:
         topics.flagged_topic,
         topics.dead_letter_topic,
         topics.prototypes_topic,
+        topics.control_topic,
     )
 
 

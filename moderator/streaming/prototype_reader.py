@@ -1,4 +1,4 @@
-"""Read the one partition of the prototypes topic, in no group. Knows nothing of what it says."""
+"""Read a topic of one partition by oneself, in no group. Knows nothing of what it says."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,17 +17,16 @@ class TopicReader:
     Args:
         kafka: Where the brokers are.
         topic: Compacted, with one partition.
+        client_id: Shown in the broker's log and quotas.
 
     Raises:
         BadSettings: The brokers refuse these settings.
         Unavailable: The brokers cannot be reached.
     """
 
-    def __init__(self, kafka: Kafka, topic: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str, client_id: str = "moderator-prototypes") -> None:
         self._partition = TopicPartition(topic, 0)
-        self._consumer: KafkaConsumer = clients.consumer(
-            kafka, group=False, client_id="moderator-prototypes"
-        )
+        self._consumer: KafkaConsumer = clients.consumer(kafka, group=False, client_id=client_id)
         tolerate_unreadable(self._consumer)
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)

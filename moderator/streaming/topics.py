@@ -26,7 +26,7 @@ from kafka.errors import (
 from rich.console import Console
 
 from moderator.errors import BadSettings, ModeratorError, Unavailable
-from moderator.findings import largest_decision, topic_names
+from moderator.findings import COMPACTED, largest_decision, topic_names
 from moderator.retries import retry_topics
 from moderator.settings import Settings
 from moderator.streaming import clients
@@ -81,7 +81,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     insync = {"min.insync.replicas": str(topics.min_insync_replicas)}
 
     def spec(role: str, name: str) -> TopicSpec:
-        if role == "prototypes":
+        if role in COMPACTED:
             # One partition, as changes need one order, which the overlay's version counts.
             return TopicSpec(name, 1, topics.replication, {"cleanup.policy": "compact", **insync})
         configs = {

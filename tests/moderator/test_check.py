@@ -133,7 +133,8 @@ def test_absent_topics_are_named_and_not_created(kafka, topics, tiny_release) ->
     assert code == 1
     assert failed(found) == [f"topic {name}" for name in
                              (topics.posts, topics.decisions, topics.flagged, topics.dead_letter,
-                              topics.prototypes)]  # fmt: skip
+                              topics.prototypes, topics.control)]  # fmt: skip
+    assert found[f"topic {topics.shadow}"][0] == "WARN"
     assert "moderator topics create" in found[f"topic {topics.posts}"][1]
     with kafka.admin() as admin:
         assert not {topics.posts, topics.decisions}.intersection(admin.list_topics())
@@ -169,9 +170,9 @@ def test_just_the_permissions_it_asks_for_are_enough(
     kafka, topics, tiny_release, as_member, rules
 ) -> None:
     topics.create(kafka)
-    for name in (topics.posts, topics.prototypes):
+    for name in (topics.posts, topics.prototypes, topics.control):
         rules("TOPIC", name, "READ")
-    for name in (topics.decisions, topics.flagged, topics.dead_letter):
+    for name in (topics.decisions, topics.flagged, topics.dead_letter, topics.shadow):
         rules("TOPIC", name, "WRITE")
     rules("GROUP", topics.group, "READ")
     rules("TRANSACTIONAL_ID", f"{topics.group}-0-0", "WRITE", "DESCRIBE")

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from moderator.findings import BrokerFacts, TopicFacts, findings, largest_decision, topic_names
+from moderator.findings import (
+    COMPACTED,
+    BrokerFacts,
+    TopicFacts,
+    findings,
+    largest_decision,
+    topic_names,
+)
 from moderator.settings import Settings, load_settings
 
 MOST = 8 * 2**20
@@ -36,7 +43,7 @@ def facts(settings) -> BrokerFacts:
 
 
 def good(role: str, name: str) -> TopicFacts:
-    single = role == "prototypes"
+    single = role in COMPACTED
     return TopicFacts(
         name=name,
         partitions=1 if single else 12,

@@ -97,3 +97,12 @@ def test_list_names_releases_and_damaged_ones(copied, tiny_release) -> None:
 def test_list_of_a_folder_without_releases_says_so(tmp_path) -> None:
     with pytest.raises(BadSettings, match="holds no releases"):
         lines(run_list, tmp_path)
+
+
+def test_list_marks_what_the_group_is_to_serve(tiny_release) -> None:
+    def run(out: Console, *, as_json: bool) -> int:
+        marks = {tiny_release.id: "active"}
+        return run_list(tiny_release.path.parent, out, as_json=as_json, marks=marks)
+
+    assert lines(run)[1][0].endswith("\tactive")
+    assert json.loads(lines(run, as_json=True)[1][0])["role"] == "active"

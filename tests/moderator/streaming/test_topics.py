@@ -49,14 +49,16 @@ class TestTopicSpecs:
         for name in ("decisions", "flagged"):
             assert int(configs[name]["max.message.bytes"]) >= largest_decision(settings, 4096)
 
-    def test_prototypes_are_one_compacted_partition_without_an_end(self):
-        spec = next(spec for spec in topic_specs(_settings()) if spec.name == "prototypes")
+    @pytest.mark.parametrize("name", ["prototypes", "control"])
+    def test_what_members_read_alone_is_one_compacted_partition_without_an_end(self, name):
+        spec = next(spec for spec in topic_specs(_settings()) if spec.name == name)
         assert spec.partitions == 1
         assert spec.configs["cleanup.policy"] == "compact"
         assert "retention.ms" not in spec.configs
 
-    def test_without_prototypes_and_retries_there_are_four(self):
-        assert len(topic_specs(_settings(prototypes_topic="", retry_delays=""))) == 4
+    def test_without_what_may_be_done_without_there_are_four(self):
+        without = _settings(prototypes_topic="", control_topic="", shadow_topic="", retry_delays="")
+        assert len(topic_specs(without)) == 4
 
     def test_each_delay_has_a_topic_in_which_a_whole_post_fits_with_headers_more(self):
         settings = _settings(retry_delays="5s,2m", retry_topic_prefix="again-")
@@ -64,6 +66,10 @@ class TestTopicSpecs:
         for name in ("again-5s", "again-2m"):
             most = int(configs[name]["max.message.bytes"])
             assert most == int(configs["posts"]["max.message.bytes"]) + 65_536
+
+    @pytest.mark.parametrize("name", ["prototypes_topic", "control_topic", "shadow_topic"])
+    def test_those_that_may_be_done_without_are_then_not_created(self, name):
+        assert len(topic_specs(_settings(**{name: ""}))) == len(topic_specs(_settings())) - 1
 
 
 class TestCreateTopics:
@@ -108,7 +114,7 @@ class TestCreateTopics:
             f"differs  {topics.posts}: max.message.bytes=1000, where the settings say {most}"
             in lines
         )
-        assert sum(line.startswith("created") for line in lines) == 4
+        assert sum(line.startswith("created") for line in lines) == len(topic_specs(settings)) - 1
 
     def test_more_replicas_than_brokers_is_one_line_and_creates_nothing(self, kafka, topics):
         settings = _settings(**topics.overrides(kafka))
@@ -150,4 +156,6 @@ class TestCreateTopics:
             with kafka.admin() as admin:
                 admin.delete_acls(rules)
         assert "\n" not in str(error.value)
-        assert len(_created(settings)) == 5, "the rules are gone, for the tests that follow"
+        assert len(_created(settings)) == len(topic_specs(settings)), (
+            "the rules are gone, for the tests that follow"
+        )
