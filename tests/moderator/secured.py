@@ -86,6 +86,7 @@ def least_rights(topics: TopicNames, instance: str = "0") -> list[tuple[str, str
     return [
         ("TOPIC", topics.posts, "READ"),
         ("TOPIC", topics.prototypes, "READ"),
+        ("TOPIC", topics.control, "READ"),
         ("TOPIC", topics.decisions, "WRITE"),
         ("TOPIC", topics.flagged, "WRITE"),
         ("TOPIC", topics.dead_letter, "WRITE"),

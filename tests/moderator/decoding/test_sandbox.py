@@ -186,14 +186,14 @@ def test_where_it_is_required_nothing_is_decoded_without_it(monkeypatch, caplog)
 
 
 def test_required_and_impossible_is_one_line_at_the_start(monkeypatch) -> None:
-    from moderator.assembly import _decode_limits
+    from moderator.assembly import decode_limits
     from moderator.errors import BadSettings
 
     monkeypatch.setattr(sandbox, "refusal", lambda: "the kernel refuses seccomp filters")
     given = Settings(limits={"decode_sandbox": "required"}).limits
     with pytest.raises(BadSettings, match="decode_sandbox is required but the kernel refuses"):
-        _decode_limits(given)
-    assert _decode_limits(Settings().limits).sandbox == "preferred"
+        decode_limits(given)
+    assert decode_limits(Settings().limits).sandbox == "preferred"
 
 
 @pytest.mark.parametrize("machine", ["riscv64", "armv7l"])
