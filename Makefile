@@ -5,13 +5,15 @@ PYTHON ?=
 ARGS ?=
 # Photographs to build the starter release from; never part of the repository.
 DATA ?= ../shared/data
+# Posts of a soak.
+POSTS ?= 200000
 
 PY := $(VENV)/bin/python
 # Touched last, so that an installation that was cut short is taken up again.
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark photographs clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark delivery soak photographs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +52,12 @@ starter: $(READY) ## Build models/starter from the photographs in DATA
 
 benchmark: $(READY) services ## Measure the worker against what its own work allows
 	@$(PY) -m tests.benchmarks --images $(DATA) $(ARGS)
+
+delivery: $(READY) services ## Measure what exactly-once costs against at-least-once
+	@$(PY) -m tests.benchmarks.delivery $(ARGS)
+
+soak: $(READY) services ## Have one member decide POSTS posts; memory, descriptors, queues must stay flat
+	@$(PY) -m tests.benchmarks.soak --posts $(POSTS) $(ARGS)
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)
