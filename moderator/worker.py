@@ -20,10 +20,11 @@ from models.errors import ModelError
 from models.release import Release, load_release
 from moderator.assembly import Parts, build
 from moderator.caching.cache import check_redis
+from moderator.draining import member_name
 from moderator.errors import ModeratorError, Unavailable
 from moderator.overlay import Overlay
 from moderator.pipeline import Bounds, Pipeline
-from moderator.probes import Probes
+from moderator.probes import Draining, Probes
 from moderator.settings import Settings, Topics
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
@@ -68,7 +69,8 @@ def run_worker(settings: Settings) -> int:
         stack.enter_context(_stopped_by_signals(stop))
         release = load_release(settings.judging.release)
         http = settings.serving
-        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
+        draining = Draining(member_name(settings.kafka), stop.set)
+        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog, draining))
         served = threading.Event()
         watchdog.require("serving posts", served.is_set)
         logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)

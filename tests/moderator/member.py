@@ -34,9 +34,18 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 
 
 class Member:
-    """``moderator worker`` with these settings; its log is kept in a folder."""
+    """``moderator worker`` with these settings; its log is kept in a folder.
 
-    def __init__(self, overrides: Mapping[str, str], folder: Path, name: str = "0") -> None:
+    With ``faults``, a folder, it is the one of ``tests.moderator.faulty``.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, str],
+        folder: Path,
+        name: str = "0",
+        faults: Path | None = None,
+    ) -> None:
         self.port = free_port()
         settings = {
             "instance": name,
@@ -49,10 +58,11 @@ class Member:
             **overrides,
         }
         arguments = [text for item in settings.items() for text in ("--set", "=".join(item))]
+        program = ["tests.moderator.faulty", str(faults)] if faults else ["moderator"]
         self.log = folder / f"member-{name}-{self.port}.log"
         self._file = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "moderator", "worker", *arguments],
+            [sys.executable, "-m", *program, "worker", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
