@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from moderator.compose import NamedImage, build_record
+from moderator.compose import NamedImage, PostRecord, build_record
 from moderator.settings import load_settings
 from moderator.streaming import clients
 from tests.moderator.member import Member, Network, until
@@ -59,12 +59,17 @@ def faults(tmp_path) -> Path:
     return folder
 
 
+def one(data: bytes) -> PostRecord:
+    """Return a post of one image."""
+    return build_record([NamedImage("0", data, "image/jpeg")], post_id="p", form="binary")
+
+
 class Flow:
     """Posts to every partition, one after the other, and when each one's decisions came."""
 
     def __init__(self, network: Network, kafka: Any, data: bytes, every: float) -> None:
         self._network = network
-        self._record = build_record([NamedImage("0", data, "image/jpeg")], form="binary")
+        self._record = one(data)
         self._every = every
         self._stop = threading.Event()
         settings = load_settings(network.topics.overrides(kafka), environ={})
@@ -295,11 +300,11 @@ def test_a_broker_that_goes_while_a_batch_commits_is_waited_for(
 ) -> None:
     worker = member(faults=faults, max_batch="8").await_ready()
     for n in range(40):
-        network.post(build_record([NamedImage("0", drawn("revolver"), "image/jpeg")]), n % 4)
+        network.post(one(drawn("revolver")), n % 4)
     until(lambda: network.committed() >= 8, "some decisions")
     (faults / "commit").touch()
     for n in range(40):
-        network.post(build_record([NamedImage("0", drawn("pistol"), "image/jpeg")]), n % 4)
+        network.post(one(drawn("pistol")), n % 4)
     until((faults / "commit.at").exists, "an open transaction")
     kafka.kill()
     try:
@@ -327,7 +332,7 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(kafka, network, member, dr
     finally:
         kafka.start()
     worker.await_ready()
-    network.post(build_record([NamedImage("0", drawn("revolver"), "image/jpeg")]))
+    network.post(one(drawn("revolver")))
     assert network.ledger(1) == network.sources
     assert worker.stop() == 0
 
@@ -355,7 +360,7 @@ def test_a_frozen_broker_is_unready_and_its_open_transactions_end(
 def test_vanished_offsets_are_counted_and_named_and_the_rest_is_decided(
     kafka, network, member, topics, drawn
 ) -> None:
-    record = build_record([NamedImage("0", drawn("revolver"), "image/jpeg")], form="binary")
+    record = one(drawn("revolver"))
     worker = member().await_ready()
     for n in range(8):
         network.post(record, n % 2)
