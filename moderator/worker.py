@@ -29,6 +29,7 @@ from moderator.settings import Settings, Topics
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
+from moderator.streaming.parked import restore_parked
 from moderator.streaming.prototype_reader import TopicReader
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
@@ -255,6 +256,7 @@ class _Member:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
         tolerate_unreadable(consumer)
+        restore_parked(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)

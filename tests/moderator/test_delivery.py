@@ -22,7 +22,8 @@ from kafka import TopicPartition
 from moderator.compose import NamedImage, PostRecord, build_record
 from moderator.settings import load_settings
 from moderator.streaming import clients
-from tests.moderator.member import Member, Network, until
+from moderator.streaming.parked import restore_parked
+from tests.moderator.member import PATIENCE, Member, Network, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -96,7 +97,7 @@ class Flow:
             self.sent += 1
 
     def _watch(self) -> None:
-        while not self._stop.is_set() or self.decided < self.sent:
+        while not self._stop.is_set():
             for rows in self._consumer.poll(timeout_ms=100).values():
                 now = time.monotonic()
                 for row in rows:
@@ -275,6 +276,46 @@ def test_a_zombie_whose_successor_has_its_names_doubles_nothing(
           f"living: {[each is successor for each in living]}")  # fmt: skip
     assert network.ledger(flow.sent) == network.sources
     assert living
+
+
+def consumer_of(kafka: Any, topics: Any) -> Any:
+    consumer = clients.consumer(
+        load_settings(topics.overrides(kafka), environ={}).kafka, group=False
+    )
+    keys = [TopicPartition(topics.posts, n) for n in (0, 1)]
+    consumer.assign(keys)
+    consumer.seek_to_beginning()
+    return consumer
+
+
+def read_with_one_paused(consumer: Any, topics: Any) -> int:
+    """Pause a partition in the midst of its records while the other flows; return what came."""
+    one, other = (TopicPartition(topics.posts, n) for n in (0, 1))
+    came = 0
+    deadline = time.monotonic() + PATIENCE
+    while not consumer._fetcher._next_partition_records and time.monotonic() < deadline:
+        came += sum(map(len, consumer.poll(timeout_ms=100, max_records=3).values()))
+    held = consumer._fetcher._next_partition_records.topic_partition
+    consumer.pause(held)
+    flowing_one = other if held == one else one
+    while consumer.position(flowing_one) < 40 and time.monotonic() < deadline:
+        came += sum(map(len, consumer.poll(timeout_ms=100, max_records=100).values()))
+    consumer.resume(held)
+    idle = time.monotonic() + 3
+    while came < 80 and time.monotonic() < idle:
+        came += sum(map(len, consumer.poll(timeout_ms=100, max_records=100).values()))
+    consumer.close(autocommit=False)
+    return came
+
+
+def test_a_partition_that_was_paused_alone_is_read_on(kafka, network, topics) -> None:
+    for n in range(80):
+        network.send(b"k", b"v", (), n % 2)
+    mended = consumer_of(kafka, topics)
+    restore_parked(mended)
+    assert read_with_one_paused(mended, topics) == 80
+    # Else the client needs no mending any more.
+    assert read_with_one_paused(consumer_of(kafka, topics), topics) < 80
 
 
 @pytest.mark.parametrize("held", ["poll", "commit"])
