@@ -8,13 +8,15 @@ FILES ?= 20000
 SEED ?=
 # Photographs to build the starter release from; never part of the repository.
 DATA ?= ../shared/data
+# Posts of a soak.
+POSTS ?= 200000
 
 PY := $(VENV)/bin/python
 # Touched last, so that an installation that was cut short is taken up again.
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload photographs fuzz clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload delivery soak photographs fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +58,12 @@ benchmark: $(READY) services ## Measure the worker against what its own work all
 
 benchmark-overload: $(READY) ## Measure what each level of overload saves
 	@$(PY) -m tests.benchmarks.shedding --images $(DATA) $(ARGS)
+
+delivery: $(READY) services ## Measure what exactly-once costs against at-least-once
+	@$(PY) -m tests.benchmarks.delivery $(ARGS)
+
+soak: $(READY) services ## Have one member decide POSTS posts; memory, descriptors, queues must stay flat
+	@$(PY) -m tests.benchmarks.soak --posts $(POSTS) $(ARGS)
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)

@@ -57,6 +57,30 @@ def worker(settings: "Settings") -> int:
 
 
 @cli.command()
+@click.option(
+    "--leave", is_flag=True, help="Also have a static member leave its group for good, dead or not."
+)
+@configured
+def drain(settings: "Settings", leave: bool) -> int:
+    """Have the worker on this machine finish what it has read, commit and exit.
+
+    It is asked over its own port, so this needs the worker's settings; in Kubernetes it may be the
+    preStop hook. Ends when the worker has: exit code 1 where that takes longer than its drain time.
+
+    A static member (group_instance_id) keeps its partitions for its restart. With --leave they go
+    to the others at once; it works as well where that member has died, from any machine.
+
+    \b
+    Examples:
+      moderator drain --config worker.toml
+      moderator drain --leave --set group_instance_id=moderator-3 --set bootstrap_servers=kafka:9092
+    """
+    from moderator.draining import run_drain
+
+    return run_drain(settings, consoles()[0], leave=leave)
+
+
+@cli.command()
 @click.option("--posts", default=60, show_default=True, help="Posts after which it ends.")
 @click.option("--images", type=FOLDER, help="Folder of photographs to post as well.")
 @configured

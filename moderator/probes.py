@@ -1,9 +1,14 @@
-"""Serve /metrics, /livez, /readyz and reports on one port. Knows nothing of what they tell."""
+"""Serve /metrics, /livez, /readyz and reports on one port, and take /drain from this machine.
+
+Knows nothing of what is measured, watched, reported or drained.
+"""
 
 import errno
+import ipaddress
 import json
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -14,6 +19,18 @@ from moderator.errors import BadSettings
 from moderator.watchdog import Watchdog
 
 PLAIN = "text/plain; charset=utf-8"
+
+DRAIN = "/drain"
+NAME_HEADER = "X-Moderator-Member"
+"""Names the member that is meant to drain; no web page can have a browser send it here."""
+
+
+@dataclass(frozen=True)
+class Draining:
+    """How this member is made to drain: the name it must be asked by, and what is called then."""
+
+    name: str
+    begin: Callable[[], None]
 
 
 Report = Callable[[], Mapping[str, Any]]
@@ -27,17 +44,21 @@ class Probes:
         host: Address to listen on.
         port: Port; 0 for any free one.
         watchdog: Says whether this process lives and is ready.
+        draining: What a POST of /drain begins; None: there is no such thing.
 
     Raises:
         BadSettings: The address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, watchdog: Watchdog) -> None:
+    def __init__(
+        self, host: str, port: int, watchdog: Watchdog, draining: Draining | None = None
+    ) -> None:
         self._reports: dict[str, Report] = {}
 
         class Handler(_Handler):
             watched = watchdog
             reports = self._reports
+            drains = draining
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
@@ -87,6 +108,7 @@ def _refusal(host: str, port: int, error: OSError | UnicodeError) -> str:
 class _Handler(BaseHTTPRequestHandler):
     watched: ClassVar[Watchdog]
     reports: ClassVar[Mapping[str, Report]]
+    drains: ClassVar[Draining | None]
     timeout = 10
     server_version = "moderator"
     sys_version = ""
@@ -107,6 +129,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def do_POST(self) -> None:
+        draining = self.drains
+        if draining is None or self.path != DRAIN:
+            self._answer(404, b"there is nothing to post to\n", PLAIN)
+        elif not self._from_here():
+            self._answer(403, b"draining is begun from the member's own machine only\n", PLAIN)
+        elif self.headers.get(NAME_HEADER) != draining.name:
+            self._answer(409, f"the member here is {draining.name}\n".encode(), PLAIN)
+        else:
+            draining.begin()
+            self._answer(202, b"draining\n", PLAIN)
+
+    def _from_here(self) -> bool:
+        """Return whether the other end is on this machine, by its address."""
+        other, own = self.client_address[0], self.connection.getsockname()[0]
+        return other == own or ipaddress.ip_address(other).is_loopback
 
     def _report(self, faults: list[str]) -> None:
         text = "\n".join(faults or ["ok"])

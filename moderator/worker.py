@@ -18,11 +18,12 @@ from kafka.errors import KafkaError
 from models.errors import ModelError
 from models.release import load_release
 from moderator.caching.cache import check_redis
+from moderator.draining import member_name
 from moderator.errors import ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
 from moderator.pipeline import Bounds, Pipeline
-from moderator.probes import Probes
+from moderator.probes import Draining, Probes
 from moderator.retries import Retries, retry_topics
 from moderator.rollout.follow import Follower
 from moderator.rollout.manager import Manager
@@ -70,7 +71,8 @@ def run_worker(settings: Settings) -> int:
         stack.enter_context(_stopped_by_signals(stop))
         release = load_release(settings.judging.release)
         http = settings.serving
-        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
+        draining = Draining(member_name(settings.kafka), stop.set)
+        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog, draining))
         served = threading.Event()
         watchdog.require("serving posts", served.is_set)
         logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)

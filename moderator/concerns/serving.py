@@ -21,7 +21,7 @@ class Serving(Concern):
         description="Port of /metrics, /livez, /readyz; 0: any free one.",
     )
     stall_timeout: Seconds = Field(
-        default=30.0,
+        default=25.0,
         ge=5,
         description="Seconds without progress of the poll loop or a commit until /livez fails.",
     )

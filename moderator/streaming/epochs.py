@@ -22,6 +22,7 @@ class Epochs:
         self._closing: set[Partition] = set()
         self._begun: Counter[Partition] = Counter()
         self._member = ""
+        self._renewed = False
         self._last = 0
 
     def belong(self, member: str) -> None:
@@ -35,8 +36,16 @@ class Epochs:
         """
         with self._lock:
             before, self._member = self._member, member or self._member
-        if member and before not in ("", member):
+            renewed = bool(member) and before not in ("", member)
+            self._renewed = self._renewed or renewed
+        if renewed:
             self.rewind()
+
+    @property
+    def renewed(self) -> bool:
+        """Whether the group has ever expelled this process and taken it back as another member."""
+        with self._lock:
+            return self._renewed
 
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Take up partitions, each in a new epoch and to be read from its committed offset.

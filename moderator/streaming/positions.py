@@ -118,13 +118,7 @@ class Positions:
             missing = max(0, oldest - wanted) if wanted is not None else 0
             OFFSETS_LOST.labels(key.topic, str(key.partition)).inc(missing)
             logger.error(
-                "%s-%d: %s offset %s; reading on at %d (%d lost)",
-                key.topic,
-                key.partition,
-                "the log was cut off and written anew from" if truncated else "gone is",
-                wanted,
-                target,
-                missing,
+                "%s-%d: %s; reading on at %d", *key, _gap(wanted, oldest, truncated), target
             )
             try:
                 self._consumer.seek(key, target)
@@ -155,6 +149,15 @@ class Positions:
         if key.topic in self._from_beginning:
             return False
         return self._start == "latest" and (known is None or key.partition in known)
+
+
+def _gap(wanted: int | None, oldest: int, truncated: bool) -> str:
+    """Say which offsets are not there any more."""
+    if truncated:
+        return f"the log was cut off and written anew from offset {wanted}"
+    if wanted is None or oldest <= wanted:
+        return f"there is no offset {wanted}"
+    return f"offsets {wanted} to {oldest - 1} are gone ({oldest - wanted} lost)"
 
 
 def gone(error: Exception) -> Iterable[Any]:

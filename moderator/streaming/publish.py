@@ -6,6 +6,7 @@ time limit of their own, so the watchdog looks at that thread from outside. Deci
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +66,10 @@ BACK_OFF = (0.1, 5.0)
 
 FENCED_MOST = 3
 """Times in a row that another producer of the same id may take over before this one gives up."""
+
+FENCED_AGAIN = 5.0
+"""Seconds between two take-overs that tell a successor of the same id from a transaction that the
+broker ended in its time: a process that the group had expelled then yields to it."""
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 REFUSED = (CommitFailedError, FencedInstanceIdError)
@@ -155,6 +160,7 @@ class Publisher:
         self._floods = floods
         self._producer: Producer | None = None
         self._fenced = 0
+        self._fenced_at = -math.inf
         self._stopping = threading.Event()
         self.failing = False
 
@@ -271,6 +277,8 @@ class Publisher:
         producer.begin_transaction()
         try:
             self._send(producer, records)
+            # Each of these waits has a limit of its own; the watchdog's is for one of them.
+            self._turn()
             producer.send_offsets_to_transaction(
                 {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
                 group,
@@ -280,6 +288,7 @@ class Publisher:
             # again with the next one's, so after that it is replaced.
             producer.abort_transaction()
             raise
+        self._turn()
         try:
             producer.commit_transaction()
         except KafkaError:
@@ -322,7 +331,8 @@ class Publisher:
         """Let a producer go whose state is not known; a new one of its id aborts what it left.
 
         Raises:
-            Unavailable: Others have taken over again and again.
+            Unavailable: Others have taken over again and again, or soon again where this process
+                had been expelled from the group: the other is then its successor.
         """
         self.close()
         if isinstance(error, FencedInstanceIdError):
@@ -335,7 +345,9 @@ class Publisher:
         else:
             return
         self._fenced += 1
-        if self._fenced >= FENCED_MOST:
+        before, self._fenced_at = self._fenced_at, time.monotonic()
+        zombie = self._epochs.renewed and self._fenced_at - before < FENCED_AGAIN
+        if zombie or self._fenced >= FENCED_MOST:
             raise Unavailable(f"{fault}; give each member of the group names of its own") from error
 
     def _succeeded(self) -> None:

@@ -42,3 +42,19 @@ def pss_bytes(pid: int) -> int:
             continue
         total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
+
+
+def rss_bytes(pid: int, *kinds: str) -> int:
+    """Return the resident bytes of a process and its descendants, without shared memory.
+
+    ``kinds`` are of ``RssAnon`` and ``RssFile``; both where none is given.
+    """
+    total = 0
+    for each in tree(pid):
+        try:
+            lines = Path(f"/proc/{each}/status").read_text().splitlines()
+        except OSError:
+            continue
+        wanted = tuple(f"{kind}:" for kind in kinds or ("RssAnon", "RssFile"))
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
+    return total

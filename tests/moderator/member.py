@@ -36,7 +36,8 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 class Member:
     """``moderator worker`` with these settings; its log is kept in a folder.
 
-    ``module`` is run in place of ``moderator``, with ``environment`` besides its own.
+    ``module`` is run in place of ``moderator``, with ``environment`` besides its own. With
+    ``faults``, a folder, it is the one of ``tests.moderator.faulty``.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Member:
         *,
         module: str = "moderator",
         environment: Mapping[str, str] | None = None,
+        faults: Path | None = None,
     ) -> None:
         self.port = free_port()
         settings = {
@@ -60,10 +62,11 @@ class Member:
             **overrides,
         }
         arguments = [text for item in settings.items() for text in ("--set", "=".join(item))]
+        program = ["tests.moderator.faulty", str(faults)] if faults else [module]
         self.log = folder / f"member-{name}-{self.port}.log"
         self._file = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "worker", *arguments],
+            [sys.executable, "-m", *program, "worker", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},

@@ -352,6 +352,27 @@ def test_another_producer_of_the_same_id_is_named_after_a_few_times(
     assert broker.committed == []
 
 
+def test_who_was_expelled_yields_to_its_successor_and_survives_one_fencing(
+    publisher, broker, epochs, monkeypatch
+) -> None:
+    """Frozen past its session it is fenced once, by the broker's time-out or by a successor."""
+    epochs.belong("m-0")
+    epochs.belong("m-1")
+    for partition in PARTITIONS:
+        epochs.rewound(partition)
+    broker.faults = {"commit": [ProducerFencedError()]}
+    publisher.start()
+    publisher.publish([decided(epochs, 0, 1)])
+    again = [decided(epochs, 0, 2)]
+    broker.faults = {"offsets": [ProducerFencedError()]}
+    with pytest.raises(Unavailable, match="transactional id"):
+        publisher.publish(again)
+    monkeypatch.setattr(publish, "FENCED_AGAIN", 0.0)
+    broker.faults = {"offsets": [ProducerFencedError()]}
+    publisher._fenced = 0
+    assert publisher.publish([decided(epochs, 0, 3)]) == 1
+
+
 def test_being_fenced_now_and_then_is_survived(publisher, broker, epochs) -> None:
     for offset in range(2 * publish.FENCED_MOST):
         broker.faults["flush"] = [ProducerFencedError()]

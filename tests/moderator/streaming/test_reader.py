@@ -291,7 +291,7 @@ def test_vanished_offsets_are_counted_and_reading_goes_on_at_the_oldest_left(cap
     rig.turn(3)
     assert rig.live() == [6, 7, 8]
     assert lost._value.get() - before == 4
-    assert "posts-0: gone is offset 2" in caplog.text
+    assert "posts-0: offsets 2 to 5 are gone (4 lost)" in caplog.text
 
 
 def test_a_revoked_partition_is_given_up_only_when_what_was_begun_is_done() -> None:
