@@ -25,6 +25,7 @@ logger.groups.name=org.apache.kafka.coordinator.group
 logger.groups.level=INFO
 """
 
+
 class ChaosBroker(KafkaService):
     """A broker whose members talk to it through ``proxy``.
 

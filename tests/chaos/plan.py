@@ -27,6 +27,10 @@ AIMED = 0.85
 """Share of kills that wait for an open transaction; the others come when they come."""
 
 
+OVERLAPPED = 0.15
+"""Share of faults behind which the next one comes at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is done.
@@ -37,6 +41,7 @@ class Fault:
         draw: In [0, 1), for what can only be chosen when it is done, such as which member.
         aimed: Of a kill, whether it waits for an open transaction.
         pause: Seconds to wait before it is done.
+        overlapped: Whether the next one comes without waiting for things to go on again.
     """
 
     kind: str
@@ -44,6 +49,7 @@ class Fault:
     draw: float = 0.0
     aimed: bool = False
     pause: float = 0.0
+    overlapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,14 @@ def plan(amounts: Amounts, seed: int, session: float) -> list[Fault]:
         elif kind == "kill":
             aim, kills = aimed[kills], kills + 1
         faults.append(
-            Fault(kind, _seconds(kind, session, chance), chance.random(), aim, chance.uniform(0, 1))
+            Fault(
+                kind,
+                _seconds(kind, session, chance),
+                chance.random(),
+                aim,
+                chance.uniform(0, 1),
+                chance.random() < OVERLAPPED,
+            )
         )
     return faults
 
