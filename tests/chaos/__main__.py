@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ServiceMissingError as error:
             print(f"chaos: {error}", file=sys.stderr)
             return 2
-        if given.keep and report.failures():
-            _keep(folder, given.keep)
+        finally:
+            if given.keep:
+                _keep(folder, given.keep)
     text = as_markdown(report)
     print(text)
     if given.report:
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="between the broker's looks for dead transactions")  # fmt: skip
     parser.add_argument("--release", choices=("cheap", "starter"), default="cheap")
     parser.add_argument("--report", type=Path, help="folder to write the report into")
-    parser.add_argument("--keep", type=Path, help="folder for the logs of a run that failed")
+    parser.add_argument("--keep", type=Path, help="folder for the logs of members and services")
     return parser
 
 

@@ -34,6 +34,9 @@ class ChaosBroker(KafkaService):
         cleanup: Seconds between two looks of the broker for transactions that are out of time.
     """
 
+    start_timeout = 180.0
+    """It has logs to recover, and members that all want to talk to it at once."""
+
     def __init__(self, folder: Path, *, cleanup: float) -> None:
         super().__init__(folder)
         self.cleanup = cleanup

@@ -106,6 +106,11 @@ class Crew:
         """Whether nobody is yet to be started again."""
         return not self._due
 
+    @property
+    def all_ready(self) -> bool:
+        """Whether every member that runs is ready."""
+        return len(self.ready()) == len(self.running)
+
     def ready(self, *, without: str = "") -> list[Life]:
         """Return the members that are ready, save one, in the order of their names."""
         found = [life for name, life in sorted(self.running.items()) if name != without]

@@ -220,7 +220,7 @@ class _Run:
         until(world.crew, lambda: self._poster.done, most)
         ends = self._ends()
         until(world.crew, lambda: world.watch.complete(ends) and world.watch.recovered, PATIENCE)
-        until(world.crew, lambda: world.crew.whole and len(world.crew.ready()) > 0, PATIENCE)
+        until(world.crew, lambda: world.crew.whole and world.crew.all_ready, PATIENCE)
         world.crew.leave_all()
 
     def _ends(self) -> dict[int, int]:
@@ -271,7 +271,7 @@ class _Run:
             broker_down=faults.down,
             drains=world.crew.drains,
             member_faults=world.crew.faults,
-            lives=[found for life in world.crew.lives if (found := _lived(life))],
+            lives=[lived for life in world.crew.lives if (lived := _lived(life))],
             aborted=sum(not marker.committed for marker in found),
         )
 

@@ -19,9 +19,9 @@ class Row(Protocol):
     """A record as it is read."""
 
     @property
-    def value(self) -> str | None: ...  # noqa: D102
+    def value(self) -> str | None: ...
     @property
-    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+    def headers(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,10 +98,10 @@ def plan(amounts: Amounts, seed: int, session: float) -> list[Fault]:
             Fault(
                 kind,
                 _seconds(kind, session, chance),
-                chance.random(),
-                aim,
-                chance.uniform(0, 1),
-                chance.random() < OVERLAPPED,
+                draw=chance.random(),
+                aimed=aim,
+                pause=chance.uniform(0, 1),
+                overlapped=chance.random() < OVERLAPPED,
             )
         )
     return faults

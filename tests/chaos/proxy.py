@@ -12,8 +12,14 @@ WAITING = 8 * 2**20
 """Bytes of one direction that may wait in the proxy before it reads no more, as a network's do."""
 
 
+RETRY = 0.1
+"""Seconds between two looks for a target that is away."""
+
+
 class Proxy:
     """Listens on one port of 127.0.0.1 and passes everything on to another.
+
+    While the target is away, connections are refused, as they would be without a proxy.
 
     Bytes arrive whole and in order however the network is treated, or the connection ends. All
     methods are safe from every thread, and take effect on connections that are there already.
@@ -34,6 +40,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._server: asyncio.Server | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self.passed = 0
         """Bytes passed on, both ways together."""
 
@@ -65,11 +72,12 @@ class Proxy:
         """Pass on again what has been waiting, and let new connections in."""
         self._refusing = False
         self._loop.call_soon_threadsafe(self._flowing.set)
+        self._do(self._listen())
 
     def cut(self) -> None:
         """Break all connections off and refuse new ones until ``flow``."""
         self._refusing = True
-        self._loop.call_soon_threadsafe(self._abort)
+        self._do(self._break())
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -79,11 +87,30 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        if self._server is None and not self._refusing:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+
+    def _refuse(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    async def _break(self) -> None:
+        self._refuse()
+        self._abort()
+
+    async def _await_target(self) -> None:
+        """Listen again once the target does."""
+        while True:
+            await asyncio.sleep(RETRY)
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self._target)
+                writer.transport.abort()
+                await self._listen()
+                return
 
     async def _shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._refuse()
         self._abort()
         pending = asyncio.all_tasks() - {asyncio.current_task()}
         for task in pending:
@@ -97,12 +124,11 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            if self._refusing:
-                return
             await self._join(reader, writer)
         except OSError:
-            # The target is away: the caller sees its connection end, as it would without a proxy.
-            return
+            if self._server is not None:
+                self._refuse()
+                self._waiting = asyncio.ensure_future(self._await_target())
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
