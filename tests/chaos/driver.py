@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from kafka import KafkaConsumer, TopicPartition
-
 from moderator.compose import PostRecord
 from tests.chaos.aim import Aim
 from tests.chaos.broker import ChaosBroker
@@ -22,7 +20,7 @@ from tests.chaos.markers import aborted_after
 from tests.chaos.plan import Fault
 from tests.chaos.poster import Poster
 from tests.chaos.report import KillReport, LifeReport, Report
-from tests.chaos.watch import Watch
+from tests.chaos.watch import Watch, ends_of
 from tests.conftest import TopicNames
 from tests.services.redis import RedisService
 
@@ -191,7 +189,7 @@ class _Run:
         """Return posts a second such that the last posts come with the last faults."""
         if not self._left:
             return self._order.pace
-        each = statistics.mean(self._spent[-20:]) if self._spent else GUESS
+        each = statistics.mean([GUESS] * 5 + self._spent[-20:])
         wanted = self._poster.left / (each * (self._left + 0.5))
         return min(self._order.pace, max(SLOWEST, wanted))
 
@@ -225,12 +223,7 @@ class _Run:
 
     def _ends(self) -> dict[int, int]:
         """Return the end of every partition of the posts topic."""
-        consumer = KafkaConsumer(bootstrap_servers=self._world.broker.bootstrap_servers)
-        keys = [TopicPartition(self._topics.posts, n) for n in range(self._order.partitions)]
-        try:
-            return {key.partition: end for key, end in consumer.end_offsets(keys).items()}
-        finally:
-            consumer.close(autocommit=False)
+        return ends_of(self._world.broker.bootstrap_servers, self._topics.posts)
 
     def _report(self, seconds: float) -> Report:
         order, world, faults = self._order, self._world, self._faults

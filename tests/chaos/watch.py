@@ -7,13 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 LOOK = 0.2
 SETTLED = 0.4
 """Seconds after a kill until the commit that was under way has arrived, if it does at all."""
+
+
+def ends_of(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """Return the end offset of every partition of a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers)
+    try:
+        keys = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
+        return {key.partition: end for key, end in consumer.end_offsets(keys).items()}
+    finally:
+        consumer.close(autocommit=False)
 
 
 @dataclass(eq=False)
