@@ -30,7 +30,7 @@ class Proxy:
     """
 
     def __init__(self, port: int, target: int) -> None:
-        self._port = port
+        self.port = port
         self._target = target
         self._delays = {"out": 0.0, "back": 0.0}
         self._refusing = False
@@ -88,7 +88,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None and not self._refusing:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     def _refuse(self) -> None:
         server, self._server = self._server, None
