@@ -23,7 +23,7 @@ REAL = "the starter release, every picture embedded anew"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the report; return 0 where all is well, 1 where not, 2 where it cannot run."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
         try:
@@ -88,24 +88,25 @@ def drawings() -> list[PostRecord]:
     ]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--posts", type=int, default=2000)
-    parser.add_argument("--kills", type=int, default=4, help="SIGKILL to members")
-    parser.add_argument("--restarts", type=int, default=1, help="of the broker")
-    parser.add_argument("--rebalances", type=int, default=2, help="members that join or leave")
-    parser.add_argument("--others", type=int, help="further faults; default: a sixth of the rest")
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--partitions", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pace", type=float, default=0, help="most posts a second; 0: by release")
-    parser.add_argument("--cleanup", type=float, default=5.0, metavar="SECONDS",
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line takes."""
+    taken = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    taken.formatter_class = argparse.RawDescriptionHelpFormatter
+    taken.add_argument("--posts", type=int, default=2000)
+    taken.add_argument("--kills", type=int, default=4, help="SIGKILL to members")
+    taken.add_argument("--restarts", type=int, default=1, help="of the broker")
+    taken.add_argument("--rebalances", type=int, default=2, help="members that join or leave")
+    taken.add_argument("--others", type=int, help="further faults; default: a sixth of the rest")
+    taken.add_argument("--members", type=int, default=3)
+    taken.add_argument("--partitions", type=int, default=6)
+    taken.add_argument("--seed", type=int, default=1)
+    taken.add_argument("--pace", type=float, default=0, help="most posts a second; 0: by release")
+    taken.add_argument("--cleanup", type=float, default=5.0, metavar="SECONDS",
                         help="between the broker's looks for dead transactions")  # fmt: skip
-    parser.add_argument("--release", choices=("cheap", "starter"), default="cheap")
-    parser.add_argument("--report", type=Path, help="folder to write the report into")
-    parser.add_argument("--keep", type=Path, help="folder for the logs of members and services")
-    return parser
+    taken.add_argument("--release", choices=("cheap", "starter"), default="cheap")
+    taken.add_argument("--report", type=Path, help="folder to write the report into")
+    taken.add_argument("--keep", type=Path, help="folder for the logs of members and services")
+    return taken
 
 
 def _keep(folder: Path, kept: Path) -> None:

@@ -23,25 +23,8 @@ ROUNDS = 12
 
 
 def small(tmp_path: Path):
-    return command.order(
-        command._parser().parse_args(
-            [
-                "--posts",
-                "2000",
-                "--kills",
-                "3",
-                "--restarts",
-                "1",
-                "--rebalances",
-                "2",
-                "--others",
-                "1",
-                "--seed",
-                "4",
-            ]
-        ),
-        tmp_path,
-    )
+    amounts = "--posts 2000 --kills 3 --restarts 1 --rebalances 2 --others 1 --seed 4"
+    return command.order(command.parser().parse_args(amounts.split()), tmp_path)
 
 
 def test_a_small_run_loses_and_doubles_nothing(tmp_path) -> None:
