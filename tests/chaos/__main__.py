@@ -27,13 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
         try:
-            report = run(order(given, folder), folder, lambda line: print(line, flush=True))
+            report = run(
+                order(given, folder), folder, lambda line: print(line, flush=True), given.keep
+            )
         except ServiceMissingError as error:
             print(f"chaos: {error}", file=sys.stderr)
             return 2
-        finally:
-            if given.keep:
-                _keep(folder, given.keep)
     text = as_markdown(report)
     print(text)
     if given.report:
@@ -107,13 +106,6 @@ def parser() -> argparse.ArgumentParser:
     taken.add_argument("--report", type=Path, help="folder to write the report into")
     taken.add_argument("--keep", type=Path, help="folder for the logs of members and services")
     return taken
-
-
-def _keep(folder: Path, kept: Path) -> None:
-    """Copy logs to where they stay."""
-    kept.mkdir(parents=True, exist_ok=True)
-    for path in (*folder.glob("*.log"), *folder.glob("disk/broker/*.log")):
-        (kept / path.name).write_bytes(path.read_bytes())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from moderator.compose import PostRecord
 from tests.chaos.aim import Aim
 from tests.chaos.broker import ChaosBroker
-from tests.chaos.crew import Crew, Life, until
+from tests.chaos.crew import Crew, Life, owned, until
 from tests.chaos.disk import small_disk
 from tests.chaos.faults import Faults, World
 from tests.chaos.ledger import Count, counted, dead_letter_source, decisions, posted, source
@@ -36,6 +36,9 @@ COUNTED = 60.0
 
 PATIENCE = 180.0
 """Seconds until what does not happen is taken never to happen."""
+
+STUCK = 45.0
+"""Seconds after a fault until a partition that has not gone on is taken to be stuck."""
 
 SLOWEST = 2.0
 """Posts a second that flow at least."""
@@ -78,18 +81,21 @@ class Order:
     cleanup: float
 
 
-def run(order: Order, folder: Path, say: Callable[[str], None]) -> Report:
+def run(order: Order, folder: Path, say: Callable[[str], None], kept: Path | None = None) -> Report:
     """Run an order.
 
     Args:
         order: What to run.
         folder: Takes all logs and data; is left as it is.
         say: Is told what happens.
+        kept: Takes a copy of all logs, whatever happens.
     """
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk", DISK))
         broker_folder = folder / "disk" / "broker"
         broker_folder.mkdir()
+        if kept is not None:
+            stack.callback(_keep, (folder, broker_folder), kept)
         broker = ChaosBroker(broker_folder, cleanup=order.cleanup)
         broker.proxy.start()
         stack.callback(broker.proxy.close)
@@ -140,6 +146,13 @@ def _settings(
     }
 
 
+def _keep(folders: Sequence[Path], kept: Path) -> None:
+    """Copy logs to where they stay."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in (path for folder in folders for path in folder.glob("*.log")):
+        (kept / path.name).write_bytes(path.read_bytes())
+
+
 class _Run:
     """A run whose world stands; used once."""
 
@@ -159,6 +172,7 @@ class _Run:
         self._faults = Faults(world)
         self._left = len(order.faults)
         self._spent: list[float] = []
+        self._stuck: list[str] = []
         self._begun = time.monotonic()
 
     def run(self) -> Report:
@@ -197,8 +211,8 @@ class _Run:
         world, begin = self._world, time.monotonic()
         until(world.crew, lambda: False, fault.pause)
         self._faults.do(fault)
-        if not fault.overlapped:
-            until(world.crew, self._settled, PATIENCE)
+        if not fault.overlapped and not until(world.crew, self._settled, STUCK):
+            self._stuck += [f"after {fault.kind}: {line}" for line in self._looked_at()]
         self._left -= 1
         self._spent.append(time.monotonic() - begin)
         self._say(
@@ -207,6 +221,22 @@ class _Run:
             f"{sum(world.watch.committed.values())} decided, "
             f"{len(world.crew.running)} members"
         )
+
+    def _looked_at(self) -> list[str]:
+        """Say of every partition that stands still who has it, and how far that one has read."""
+        world, lines = self._world, []
+        for n in world.watch.stuck(STUCK):
+            series = f'{{partition="{n}",topic="{self._topics.posts}"}}'
+            owners = [
+                f"{life.name} at {life.member.metric('moderator_position_offset' + series):.0f}"
+                for life in list(world.crew.running.values())
+                if n in owned(life)
+            ]
+            lines.append(
+                f"partition {n} stood still for {STUCK:g} s, committed {world.watch.committed[n]} "
+                f"of {world.watch.ends[n]}, read by {', '.join(owners) or 'nobody'}"
+            )
+        return lines
 
     def _settled(self) -> bool:
         return self._world.watch.recovered and self._world.watch.flowing
@@ -260,6 +290,7 @@ class _Run:
             cleanup=order.cleanup,
             counts=counts,
             incomplete=[n for n, end in ends.items() if world.watch.committed[n] != end],
+            stuck=self._stuck,
             standstill=world.watch.standstill,
             broker_down=faults.down,
             drains=world.crew.drains,

@@ -68,6 +68,7 @@ class Report:
     cleanup: float
     counts: Mapping[str, Count]
     incomplete: Sequence[int]
+    stuck: Sequence[str]
     standstill: float
     broker_down: Sequence[float]
     drains: Sequence[float]
@@ -110,7 +111,7 @@ class Report:
             wrong.append(f"offsets not committed to the end: partitions {list(self.incomplete)}")
         if not self.rebalances:
             wrong.append("inconclusive: the group never rebalanced")
-        wrong += self.member_faults
+        wrong += [*self.stuck, *self.member_faults]
         wrong += [
             f"{each.member} grew by {each.memory_drift:.1%} within {each.seconds:.0f} s"
             for each in self.lives

@@ -108,11 +108,15 @@ class Watch:
         """Whether everything that a kill held up goes on."""
         return all(each.ended is not None for each in self.recoveries)
 
+    def stuck(self, seconds: float) -> list[int]:
+        """Return the partitions that have posts and went on with none for so long."""
+        now = time.monotonic()
+        return [n for n, moved in self._moved.items() if now - moved > seconds]
+
     @property
     def flowing(self) -> bool:
         """Whether every partition went on within the last two seconds, or has nothing to do."""
-        now = time.monotonic()
-        return all(now - moved < 2 for moved in self._moved.values())
+        return not self.stuck(2)
 
     def complete(self, ends: Mapping[int, int]) -> bool:
         """Return whether offsets are committed to these ends."""
