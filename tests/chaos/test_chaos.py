@@ -3,12 +3,13 @@
 ``make chaos`` runs larger ones.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import __main__ as command
-from tests.chaos.control import control
+from tests.chaos.control import Control, control
 from tests.chaos.driver import run
 from tests.chaos.markers import aborted_after
 from tests.chaos.markers import markers as markers_of
@@ -40,15 +41,28 @@ def test_a_small_run_loses_and_doubles_nothing(tmp_path) -> None:
     assert report.uncommitted > 0
 
 
-def test_members_without_their_guard_are_found_out(kafka, tmp_path) -> None:
-    shown = pictures()
-    release = cheap_release(tmp_path / "release", shown)
-    posts = shown.records() * ROUNDS
-    found = control(
-        kafka, release, posts, tmp_path, module="tests.chaos.unguarded", environ=UNGUARDED
-    )
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    return cheap_release(tmp_path_factory.mktemp("chaos") / "release", pictures())
+
+
+def frozen(kafka, release: Path, folder: Path, environ: Mapping[str, str]) -> Control:
+    posts = pictures().records() * ROUNDS
+    module = "tests.chaos.unguarded"
+    return control(kafka, release, posts, folder, module=module, environ=environ)
+
+
+def test_members_without_their_guard_are_found_out(kafka, release, tmp_path) -> None:
+    found = frozen(kafka, release, tmp_path, UNGUARDED)
     assert found.committed.doubled or found.committed.lost
     assert found.everything.doubled
+
+
+def test_a_frozen_member_with_many_batches_in_flight_doubles_nothing(
+    kafka, release, tmp_path
+) -> None:
+    """The same with the guard; it once was given back a partition that the other still had."""
+    assert frozen(kafka, release, tmp_path, {}).committed.right
 
 
 def test_ends_of_transactions_are_found_in_the_brokers_files(kafka, topics) -> None:
