@@ -11,12 +11,19 @@ DATA ?= ../shared/data
 # Posts of a soak.
 POSTS ?= 200000
 
+# How much `make chaos` breaks, and while how many posts flow; ARGS="--release starter" as well.
+POSTS ?= 2000
+KILLS ?= 4
+RESTARTS ?= 1
+REBALANCES ?= 2
+MEMBERS ?= 3
+
 PY := $(VENV)/bin/python
 # Touched last, so that an installation that was cut short is taken up again.
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload delivery soak photographs fuzz clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload delivery soak photographs fuzz chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +77,10 @@ photographs: $(READY) services ## Have a worker decide all photographs in DATA; 
 
 fuzz: $(READY) ## Decode damaged images: FILES=20000 of SEED (default: the date); keeps what kills
 	@$(PY) -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos: $(READY) services ## Break members, broker, network: POSTS= KILLS= RESTARTS= REBALANCES= MEMBERS= SEED=
+	@$(PY) -m tests.chaos --posts $(POSTS) --kills $(KILLS) --restarts $(RESTARTS) \
+		--rebalances $(REBALANCES) --members $(MEMBERS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## Remove caches and build outputs; the environment stays
 	@rm -rf build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

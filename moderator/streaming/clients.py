@@ -13,12 +13,12 @@ from kafka import (
     OffsetAndMetadata,
     TopicPartition,
 )
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from moderator.errors import BadSettings, Unavailable
 from moderator.records import Partition
 from moderator.settings import Kafka
+from moderator.streaming.assignor import Assignor
 from moderator.streaming.connecting import ATTEMPT, connected
 
 logger = logging.getLogger(__name__)
@@ -67,16 +67,19 @@ def consumer(kafka: Kafka, *, group: bool, client_id: str = "moderator") -> Kafk
         "metadata_max_age_ms": 30_000,
         "metrics_enabled": False,
     }
+    assignor = Assignor()
     if group:
         session = round(kafka.session_timeout * 1000)
         configuration |= {
             "group_id": kafka.group,
             "group_instance_id": kafka.group_instance_id,
-            "partition_assignment_strategy": (CooperativeStickyAssignor,),
+            "partition_assignment_strategy": (assignor,),
             "session_timeout_ms": session,
             "heartbeat_interval_ms": min(3000, session // 5),
         }
-    return connected(KafkaConsumer, kafka, configuration)
+    built: KafkaConsumer = connected(KafkaConsumer, kafka, configuration)
+    assignor.follow(built)
+    return built
 
 
 def producer(kafka: Kafka, *, transactional: bool, max_request: int | None = None) -> KafkaProducer:
