@@ -65,6 +65,7 @@ class Positions:
         self._epochs = epochs
         self._start = start
         self._from_beginning = frozenset(from_beginning)
+        self._counted: dict[Any, int] = {}
         self._there_at_start: frozenset[int] | None = None
 
     def know(self, partitions: Collection[int] | None) -> None:
@@ -115,7 +116,10 @@ class Positions:
             truncated = hasattr(stood, "offset")
             wanted = stood.offset if truncated else stood
             target = max(oldest, wanted) if truncated and wanted is not None else oldest
-            missing = max(0, oldest - wanted) if wanted is not None else 0
+            # Until something behind a gap is committed, every way back leads to the same gap.
+            known = self._counted.get(key, 0)
+            missing = max(0, oldest - max(wanted, known)) if wanted is not None else 0
+            self._counted[key] = max(oldest, known)
             OFFSETS_LOST.labels(key.topic, str(key.partition)).inc(missing)
             logger.error(
                 "%s-%d: %s; reading on at %d", *key, _gap(wanted, oldest, truncated), target

@@ -294,6 +294,23 @@ def test_vanished_offsets_are_counted_and_reading_goes_on_at_the_oldest_left(cap
     assert "posts-0: offsets 2 to 5 are gone (4 lost)" in caplog.text
 
 
+def test_a_gap_that_is_met_again_before_anything_is_committed_counts_once() -> None:
+    rig = Rig()
+    lost = positions.OFFSETS_LOST.labels("posts", "0")
+    before = lost._value.get()
+    rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 6, 9
+    rig.consumer.stands[POSTS] = 2
+    rig.assign(POSTS)
+    rig.turn(3)
+    rig.epochs.rewind([POSTS])
+    rig.turn(3)
+    assert lost._value.get() - before == 4
+    rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 8, 9
+    rig.epochs.rewind([POSTS])
+    rig.turn(3)
+    assert lost._value.get() - before == 6
+
+
 def test_a_revoked_partition_is_given_up_only_when_what_was_begun_is_done() -> None:
     rig = Rig()
     rig.consumer.last[POSTS] = 4
