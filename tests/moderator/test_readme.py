@@ -84,7 +84,7 @@ def test_what_is_generated_is_in_step(text, name) -> None:
 
 
 def test_every_command_that_it_names_is_there(text) -> None:
-    named = re.findall(r"\bmoderator ((?:[a-z]+)(?: [a-z]+)?)", "\n".join(code(text)))
+    named = re.findall(r"\bmoderator ((?:[a-z][a-z-]*)(?: [a-z]+)?)", "\n".join(code(text)))
     assert {"demo", "worker", "decide"} <= {name.split()[0] for name in named}
     for name in named:
         first, *rest = name.split()
