@@ -119,7 +119,7 @@ SCALED = Schedule(
 )
 
 NEIGHBOURS = 10
-"""Chosen on the validation types of two splits, between 5, 10 and 20."""
+"""On validation types 5, 10 and 20 differ by two points at most, now this way, now that."""
 
 
 def methods(schedule: Schedule) -> tuple[Method, ...]:
@@ -143,9 +143,9 @@ def methods(schedule: Schedule) -> tuple[Method, ...]:
         Method("triplet", retrieve(**triplets), after="cls"),
         Method("multi-similarity", RetrieveSettings(**schedule.beyond), pooling="gem"),
         Method("distilled", distil, pooling="gem", dimension=512),
-        Method("cls+double, neighbours", retrieve(), network="cls+double", neighbours=NEIGHBOURS),
+        Method("cls+double+neighbours", retrieve(), network="cls+double", neighbours=NEIGHBOURS),
         Method(
-            "distilled, neighbours",
+            "distilled+neighbours",
             distil,
             pooling="gem",
             dimension=512,

@@ -47,8 +47,8 @@ def test_what_the_paper_has_too_is_called_as_its_rows():
         "gem",
         "multi-similarity",
         "distilled",
-        "distilled, neighbours",
-        "cls+double, neighbours",
+        "distilled+neighbours",
+        "cls+double+neighbours",
     }
     named = [row for row in rows.values() if row is not None]
     assert len({row.key for row in named}) == len(named)
