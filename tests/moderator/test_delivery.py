@@ -49,7 +49,7 @@ def member(kafka, topics, tiny_release, tmp_path) -> Iterator[Callable[..., Memb
 
     def start(name: str = "0", faults: Path | None = None, **settings: str) -> Member:
         given = topics.overrides(kafka) | {"release": str(tiny_release.path)} | settings
-        members.append(Member(given, tmp_path, name, faults))
+        members.append(Member(given, tmp_path, name, faults=faults))
         return members[-1]
 
     yield start
