@@ -227,7 +227,7 @@ def test_half_the_posts_on_a_host_that_never_answers_hold_up_none_of_the_others(
     assert beside < 2 * alone + 3 * 2.25
 
     found = network.decided(2 * total)
-    assert {found[n]["reason"] for n in sent} == {"match"}
+    assert {(found[n]["reason"], found[n].get("cause")) for n in sent} == {("match", None)}
     for n, url in mixed.items():
         dead = "dead" in url
         assert found[n]["reason"] == ("unreachable" if dead else "match")

@@ -5,14 +5,15 @@
 
 import os
 import ssl
-from contextlib import ExitStack
 
 from moderator import assembly, cli
 from moderator.fetching.fetch import Fetcher
+from moderator.held import Held
 from moderator.settings import Settings
 
 
-def fetcher(settings: Settings, stack: ExitStack) -> Fetcher:
+def fetching(settings: Settings, fetcher: None) -> Held[Fetcher]:
+    assert fetcher is None
     context = ssl.create_default_context(cafile=os.environ["TRUSTED_CERT"])
     address = ("127.0.0.1", int(os.environ["TRUSTED_PORT"]))
     made = Fetcher(
@@ -21,10 +22,11 @@ def fetcher(settings: Settings, stack: ExitStack) -> Fetcher:
         resolver=lambda host, port, timeout: [address],
         context=context,
     )
-    stack.callback(made.close)
-    return made
+    return Held(made, made.close)
 
 
 if __name__ == "__main__":
-    assembly._fetcher = fetcher
+    # A name that is not there would leave the worker as it is, unnoticed.
+    assert callable(assembly._fetching)
+    assembly._fetching = fetching
     cli.main()
