@@ -142,5 +142,6 @@ def test_no_labels_are_all_methods(tmp_path, quiet, monkeypatch):
     monkeypatch.setattr(protocol, "_measure", lambda *_: None)
     run_study(study_in(tmp_path), lambda _: None, [0], [], quiet)
     assert asked == ["off the shelf"] * 3 + [
-        "single", "double", "cls", "cls+single", "cls+double", "triplet", "multi-similarity"
+        "single", "double", "cls", "cls+single", "cls+double", "triplet", "multi-similarity",
+        "distilled", "cls+double+neighbours", "distilled+neighbours",
     ]  # fmt: skip
