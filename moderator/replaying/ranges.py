@@ -18,6 +18,7 @@ from moderator.records import Record
 from moderator.replaying.span import Edge, Moment, Offsets, partitions_of
 from moderator.settings import Kafka
 from moderator.streaming import clients
+from moderator.streaming.reader import as_record
 from moderator.streaming.unreadable import tolerate_unreadable
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class RangeReader:
             for record in self._polled(key, position).get(key, ()):
                 if record.offset >= window.end:
                     return
-                yield _record(record)
+                yield as_record(record)
             reached = self._position(key, position)
             if reached > position:
                 position, stepped = reached, time.monotonic()
@@ -180,16 +181,3 @@ def _window(partition: int, first: int, after: int, oldest: int, *, timed: bool)
     lost = max(0, min(after, oldest) - first)
     cut = timed and first <= oldest and oldest > 0 and after > begin
     return Window(partition, begin, max(begin, after), lost, cut)
-
-
-def _record(record: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in record.headers or ())
-    return Record(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        timestamp=record.timestamp,
-        key=record.key,
-        value=record.value,
-        headers=headers,
-    )

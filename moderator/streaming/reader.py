@@ -220,7 +220,7 @@ class Reader:
                 continue
             self._worked = True
             RECORDS_READ.inc(len(records))
-            self._inbox.put(self._holding.due([_record(record, epoch) for record in records]))
+            self._inbox.put(self._holding.due([as_record(record, epoch) for record in records]))
 
     def _throttle(self) -> None:
         """Pause while the inbox is full, resume when it is half empty; stopped is full for ever.
@@ -306,7 +306,8 @@ class Reader:
             LAG.labels(*labels).set(max(0, end - position))
 
 
-def _record(record: Any, epoch: int) -> Record:
+def as_record(record: Any, epoch: int = 0) -> Record:
+    """Return what the client read as a record of ours, of its partition's assignment epoch."""
     headers = tuple((name, value or b"") for name, value in record.headers or ())
     return Record(
         topic=record.topic,

@@ -496,7 +496,7 @@ def test_a_user_who_never_could_read_is_told_and_one_who_could_waits() -> None:
 
 def test_headers_without_a_value_are_empty_and_the_rest_is_taken_over() -> None:
     row = Row("posts", 1, 7, headers=[("a", None), ("b", b"x")])
-    record = module._record(row, 3)
+    record = module.as_record(row, 3)
     assert record == Record("posts", 1, 7, 5, b"k", b"v", (("a", b""), ("b", b"x")), 3)
 
 
