@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from moderator.settings import Serving
@@ -21,6 +23,13 @@ and dead letters whole, whose URLs may hold passwords and signatures."""
 SILENT = ("kafka.net",)
 """Loggers that tell of every attempt to connect as an error; who attempts it says how it went."""
 
+SELDOM = 10.0
+"""Seconds in which a library's line of one kind is written once: while brokers are away, their
+client has the same to say a hundred times a second."""
+
+KINDS = 256
+"""Kinds of lines that are remembered at a time; some libraries fill in before they log."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes that every log record has; all others were given with ``extra``."""
 
@@ -37,6 +46,8 @@ def set_up(serving: Serving, stream: TextIO | None = None) -> None:
     form = JsonLines() if serving.log_format == "json" else TextLines()
     _send(form, stream, serving.log_level)
     debugging = serving.log_level == "DEBUG"
+    if not debugging:
+        logging.getLogger().handlers[0].addFilter(Seldom())
     for name in QUIET:
         level = logging.getLogger().level
         logging.getLogger(name).setLevel(level if debugging else max(level, logging.WARNING))
@@ -67,6 +78,39 @@ def _send(form: logging.Formatter, stream: TextIO | None, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+class Seldom(logging.Filter):
+    """Lets a library's line of one kind through once in ``SELDOM`` seconds, with a count.
+
+    Lines are of one kind where logger, level and message are the same but for what is filled in.
+    The next that is let through says in ``repeated`` how many were left out before it.
+
+    Args:
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._written: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be written."""
+        if record.name.partition(".")[0] not in QUIET:
+            return True
+        kind = (record.name, record.levelno, str(record.msg))
+        now = self._clock()
+        written, left_out = self._written.get(kind, (-math.inf, 0))
+        if now - written < SELDOM:
+            self._written[kind] = (written, left_out + 1)
+            return False
+        if len(self._written) >= KINDS:
+            self._written.clear()
+        self._written[kind] = (now, 0)
+        if left_out:
+            record.repeated = left_out
+        return True
 
 
 class TextLines(logging.Formatter):

@@ -76,7 +76,9 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     """A connection manager that reads secrets for each connection, and keeps why it was refused.
 
     The client itself goes on trying until its time is up, and then says only that it is; once a
-    password was refused, it would never try that broker again.
+    password was refused, it would never try that broker again. And it forgets its back-off once an
+    address accepts a connection, even one that ends before anything was said: at a load balancer
+    whose broker is away it would try again without a pause.
     """
 
     def __init__(self, net: NetworkSelector, kafka: Kafka, **given: Any) -> None:
@@ -88,6 +90,13 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         connection = super().get_connection(*args, **given)
         connection.init_future.add_errback(self._note)
         return connection
+
+    def reset_backoff(self, node_id: Any) -> None:
+        connection = self._conns.get(node_id)
+        if connection is not None and connection.connected:
+            super().reset_backoff(node_id)
+        else:
+            self.update_backoff(node_id)
 
     def maybe_raise_auth_failure(self, node_id: Any) -> None:
         failure = self._auth_failures.pop(node_id, None)

@@ -96,6 +96,50 @@ def test_attempts_to_connect_are_told_only_when_debugging(stream, level, lines) 
     assert len(stream.getvalue().splitlines()) == lines
 
 
+def test_what_a_library_says_again_and_again_is_written_seldom_and_counted(
+    stream,
+) -> None:
+    ours = begin(stream)
+    now = [100.0]
+    [handler] = logging.getLogger().handlers
+    handler.filters[:] = [logs.Seldom(lambda: now[0])]
+    theirs = logging.getLogger("kafka.cluster")
+    for node in range(40):
+        theirs.warning("no answer of %d", node)
+    theirs.error("no answer of %d", 0)
+    theirs.warning("another")
+    now[0] += logs.SELDOM
+    theirs.warning("no answer of %d", 40)
+    theirs.warning("no answer of %d", 41)
+    ours.warning("again")
+    ours.warning("again")
+    said = [line.partition("Z ")[2] for line in stream.getvalue().splitlines()]
+    assert said == [
+        "WARNING kafka.cluster: no answer of 0",
+        "ERROR kafka.cluster: no answer of 0",
+        "WARNING kafka.cluster: another",
+        "WARNING kafka.cluster: no answer of 40 repeated=39",
+        "WARNING moderator.test: again",
+        "WARNING moderator.test: again",
+    ]
+
+
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 1), ("DEBUG", 3)])
+def test_a_debugging_member_leaves_nothing_out(stream, level, lines) -> None:
+    begin(stream, log_level=level)
+    for _ in range(3):
+        logging.getLogger("kafka.cluster").warning("no node")
+    assert len(stream.getvalue().splitlines()) == lines
+
+
+def test_kinds_that_are_remembered_do_not_grow_without_end() -> None:
+    seldom = logs.Seldom()
+    for n in range(2 * logs.KINDS + 1):
+        record = logging.LogRecord("kafka", logging.WARNING, "", 0, f"filled in {n}", None, None)
+        assert seldom.filter(record)
+    assert len(seldom._written) <= logs.KINDS
+
+
 def test_commands_tell_people_their_own_warnings_and_nothing_else(stream) -> None:
     logs.set_up_command(load_settings({}, environ={}).serving, stream)
     logging.getLogger("models.release").warning("the index is built anew")
