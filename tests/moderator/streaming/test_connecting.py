@@ -1,9 +1,11 @@
 """How the client connects, where an address accepts connections and ends them at once."""
 
+import gc
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from kafka.errors import KafkaError, NodeNotReadyError
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
+from moderator.errors import Unavailable
 from moderator.settings import load_settings
+from moderator.streaming import clients
 from moderator.streaming.connecting import _Manager
 
 SECONDS = 1.5
@@ -85,3 +89,20 @@ def test_an_address_that_accepts_and_ends_connections_is_left_alone_for_longer_a
 def test_the_client_alone_tries_without_a_pause(closing: Closing) -> None:
     # Else it needs no mending any more.
     assert tried(closing, KafkaConnectionManager) > 50
+
+
+def test_sockets_whose_connection_failed_are_closed_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    kafka = load_settings({"bootstrap_servers": address}, environ={}).kafka
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                clients.admin(kafka, attempt=0.3)
+        after = len(list(Path("/proc/self/fd").iterdir()))
+    finally:
+        gc.enable()
+    assert after == before
