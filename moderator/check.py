@@ -41,6 +41,7 @@ def checks(settings: Settings) -> Iterator[Finding]:
         yield finding
     yield from _guarded("brokers", lambda: _brokers(settings, dimension))
     yield from _guarded("redis", lambda: _redis(settings))
+    yield from _guarded("evidence", lambda: _evidence(settings.evidence.evidence_url))
 
 
 def _release(settings: Settings) -> Iterator[tuple[Finding, int | None]]:
@@ -75,6 +76,25 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
     check_redis(settings.cache, settings.kafka.start_timeout or 1.0)
     yield Finding("ok", "redis", "answers")
+
+
+def _evidence(place: str | None) -> Iterator[Finding]:
+    if place is None:
+        yield Finding("ok", "evidence", "none is set: no copies of flagged images are kept")
+        return
+    from moderator.evidence.files import open_files
+
+    files = open_files(place)
+    try:
+        files.look()
+    except Exception as error:
+        # Each kind of store has errors of its own.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        yield Finding(
+            "FAIL", "evidence", reason, "mend evidence_url; flagged posts would have no copies"
+        )
+        return
+    yield Finding("ok", "evidence", f"can be kept at {place}")
 
 
 def _guarded(what: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

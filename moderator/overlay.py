@@ -10,9 +10,8 @@ import json
 import logging
 import math
 import re
-import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from models.prototypes import KINDS
 from moderator.errors import BadInput
+from moderator.following import TopicFollower, TopicReading
 from moderator.match import Added, Matcher
 
 logger = logging.getLogger(__name__)
@@ -170,77 +170,29 @@ def _embedding(prototype_id: str, body: Mapping[str, Any], dimension: int) -> ND
     return (embedding / norm).astype(np.float32)
 
 
-class PrototypeReader(Protocol):
-    """The part of a consumer that the overlay uses; records hold key, value and offset.
+class Overlay(TopicFollower):
+    """Follows the prototypes topic and hands its changes to the matcher, on a thread of its own.
 
-    ``end`` is the offset that the next record written will have, ``position`` that of the next
-    one to be read, 0 while that is not known.
+    Args:
+        reader: Of the topic's one partition, from its beginning; it is closed in the end.
+        matcher: Is given the changes.
+        network: Digest of the network whose prototypes count.
+        dimension: Of its embeddings.
     """
 
-    def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]: ...  # noqa: D102
-    def end(self) -> int: ...  # noqa: D102
-    def position(self) -> int: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
-
-
-class Overlay:
-    """Follows the prototypes topic and hands its changes to the matcher, on a thread of its own."""
-
     def __init__(
-        self, reader: PrototypeReader, matcher: Matcher, network: str, dimension: int
+        self, reader: TopicReading, matcher: Matcher, network: str, dimension: int
     ) -> None:
-        self._reader = reader
+        super().__init__(reader, "prototypes")
         self._matcher = matcher
         self._network = network
         self._dimension = dimension
         self._version = 0
-        self._stop = threading.Event()
-        self._caught_up = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="overlay", daemon=True)
 
-    def start(self) -> None:
-        """Begin to follow."""
-        self._thread.start()
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the topic has been read to the end that it had at the start."""
-        return self._caught_up.is_set()
-
-    def wait(self) -> None:
-        """Wait until the topic has been read to the end that it had at the start."""
-        self._caught_up.wait()
-
-    def stop(self) -> None:
-        """Stop following and close the reader; the overlay cannot be started again."""
-        self._stop.set()
-        if self._thread.ident is None:
-            self._reader.close()
-        else:
-            self._thread.join(5)
-
-    def _follow(self) -> None:
-        end: int | None = None
-        while not self._stop.is_set():
-            try:
-                end = self._reader.end() if end is None else end
-                self._apply(self._reader.poll(timeout_ms=200))
-                # Beyond the last record there may be marks of transactions, or records gone.
-                self._serve([], [], self._reader.position())
-                if self._version >= end:
-                    self._caught_up.set()
-            except Exception as error:
-                # Whatever happens to the world, what is served stays as it is.
-                logger.warning("prototypes topic: %s; trying again", error)
-                self._stop.wait(1)
-        self._reader.close()
-
-    def _apply(self, polled: Mapping[Any, Iterable[Any]]) -> None:
-        """Hand on what was polled; what another step would have read makes no difference."""
+    def _apply(self, records: Sequence[Any], reached: int, *, at_end: bool) -> None:  # noqa: ARG002
+        """Hand on what was read; what another step would have read makes no difference."""
         changes: dict[str, Added | None] = {}
-        read = 0
-        for record in (record for records in polled.values() for record in records):
-            read = record.offset + 1
+        for record in records:
             try:
                 change = decode_prototype(record.key, record.value, self._network, self._dimension)
             except Skipped as error:
@@ -252,10 +204,9 @@ class Overlay:
             changes[name] = None if isinstance(change, str) else change
         added = [change for change in changes.values() if change is not None]
         removed = [name for name, change in changes.items() if change is None]
-        self._serve(added, removed, read)
+        self._serve(added, removed, reached)
 
     def _serve(self, added: list[Added], removed: list[str], version: int) -> None:
-        version = max(version, self._version)
         if added or removed or version > self._version:
             self._matcher.apply(added, removed, version)
             self._version = version

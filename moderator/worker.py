@@ -34,10 +34,10 @@ from moderator.settings import Settings
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
-from moderator.streaming.prototype_reader import TopicReader
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
+from moderator.streaming.topic_reader import TopicReader
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 

@@ -59,13 +59,17 @@ def running(kind: Callable[[Path], Kind], folder: Path) -> Iterator[Kind]:
         service.start()
         yield service
     finally:
-        service.kill()
+        service.close()
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
     """The broker that all tests share; a test that stops it starts it again."""
-    with running(KafkaService, tmp_path_factory.mktemp("kafka")) as service:
+
+    def apart(folder: Path) -> KafkaService:
+        return KafkaService(folder, controller=folder / "controller")
+
+    with running(apart, tmp_path_factory.mktemp("kafka")) as service:
         yield service
 
 

@@ -31,6 +31,14 @@ class Files(Protocol):
         """Return where a file lies, for people and for other programs."""
         ...
 
+    def look(self) -> None:
+        """Look whether files can be kept there, without writing one.
+
+        Raises:
+            Exception: They cannot; of the store's own kinds.
+        """
+        ...
+
     def read(self, path: str) -> bytes | None:
         """Return what a file holds, None where there is none."""
         ...
@@ -90,6 +98,16 @@ class LocalFiles:
     def url(self, path: str) -> str:
         """See ``Files.url``."""
         return (self._root / path).as_uri()
+
+    def look(self) -> None:
+        """See ``Files.look``."""
+        there = next(each for each in (self._root, *self._root.parents) if each.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(f"{there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(f"this user may not write to {there}")
+        if not os.statvfs(there).f_bavail:
+            raise OSError(f"no room is left on the disk of {there}")
 
     def read(self, path: str) -> bytes | None:
         """See ``Files.read``."""
@@ -196,6 +214,11 @@ class ObjectFiles:
     def url(self, path: str) -> str:
         """See ``Files.url``."""
         return f"{self._place}/{path}"
+
+    def look(self) -> None:
+        """See ``Files.look``; whether this user may write shows only when it is done."""
+        with contextlib.suppress(FileNotFoundError):
+            self._store.ls(self._root, detail=False)
 
     def read(self, path: str) -> bytes | None:
         """See ``Files.read``."""

@@ -14,19 +14,24 @@ from models.release import Release
 from moderator.assembly import Parts, build
 from moderator.batching import Batching
 from moderator.decisions import Decided
+from moderator.errors import Unavailable
+from moderator.following import TopicReading
 from moderator.judge import decide_batches
-from moderator.overlay import Overlay, PrototypeReader
+from moderator.overlay import Overlay
 from moderator.records import Post, Record, parse_post
 from moderator.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+OVERLAY_TIME = 300.0
+"""Seconds that reading the prototypes topic may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpTo:
     """A reader of the prototypes topic that ends before an offset."""
 
-    reader: PrototypeReader
+    reader: TopicReading
     limit: int
 
     def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]:
@@ -93,12 +98,20 @@ def batches(settings: Settings, records: Iterable[Record]) -> Iterator[Sequence[
 
 
 def _apply(overlay: UpTo, parts: Parts) -> None:
-    """Apply the prototypes topic up to the overlay's end."""
+    """Apply the prototypes topic up to the overlay's end.
+
+    Raises:
+        Unavailable: It is not read to there in time.
+    """
     release = parts.release
     following = Overlay(overlay, parts.matcher, release.network_digest, release.index.dimension)
     following.start()
     try:
-        following.wait()
+        if not following.wait(OVERLAY_TIME):
+            raise Unavailable(
+                f"the prototypes topic is not read to its end within {OVERLAY_TIME:g} s; "
+                "look at the brokers, or replay without --overlay"
+            )
     finally:
         following.stop()
     logger.info("overlay applied up to offset %d", parts.matcher.served.overlay)

@@ -31,7 +31,7 @@ from moderator.replaying.store import OutcomeStore
 from moderator.replaying.tally import Tally, compared
 from moderator.settings import Settings
 from moderator.streaming import clients
-from moderator.streaming.prototype_reader import TopicReader
+from moderator.streaming.topic_reader import TopicReader
 
 PUT = 500
 """Decisions that are kept at once."""

@@ -10,7 +10,7 @@ from moderator.records import utc
 from moderator.rollout.control import Control, decode_control, encode_control
 from moderator.settings import Settings
 from moderator.streaming import clients
-from moderator.streaming.prototype_reader import TopicReader
+from moderator.streaming.topic_reader import TopicReader
 
 PATIENCE = 15.0
 """Seconds that reading the topic to its end may take."""

@@ -14,7 +14,8 @@ from models.release import Release
 from moderator.assembly import Parts, build
 from moderator.embedder import Frame
 from moderator.errors import Unavailable
-from moderator.overlay import Overlay, PrototypeReader
+from moderator.following import TopicReading
+from moderator.overlay import Overlay
 from moderator.settings import Settings
 
 WARMING = 60.0
@@ -22,7 +23,7 @@ WARMING = 60.0
 
 IDLE = 0.05
 
-OpenOverlay = Callable[[], PrototypeReader | None]
+OpenOverlay = Callable[[], TopicReading | None]
 """Opens the prototypes topic; None where it cannot be had, or there is none."""
 
 

@@ -31,14 +31,15 @@ class ChaosBroker(KafkaService):
 
     Args:
         folder: An empty folder, which may be a small disk of its own.
+        controller: A folder for the controller, which lives on while the broker is away.
         cleanup: Seconds between two looks of the broker for transactions that are out of time.
     """
 
     start_timeout = 180.0
     """It has logs to recover, and members that all want to talk to it at once."""
 
-    def __init__(self, folder: Path, *, cleanup: float) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, controller: Path, *, cleanup: float) -> None:
+        super().__init__(folder, controller=controller)
         self.cleanup = cleanup
         behind, port = free_port(), free_port()
         self.proxied_bootstrap_servers = f"127.0.0.1:{port}"

@@ -96,10 +96,10 @@ def run(order: Order, folder: Path, say: Callable[[str], None], kept: Path | Non
         broker_folder.mkdir()
         if kept is not None:
             stack.callback(_keep, (folder, broker_folder), kept)
-        broker = ChaosBroker(broker_folder, cleanup=order.cleanup)
+        broker = ChaosBroker(broker_folder, folder / "controller", cleanup=order.cleanup)
         broker.proxy.start()
         stack.callback(broker.proxy.close)
-        stack.callback(broker.kill)
+        stack.callback(broker.close)
         broker.start()
         redis = RedisService(folder)
         stack.callback(redis.kill)

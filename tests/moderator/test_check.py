@@ -1,6 +1,7 @@
 """``moderator check`` against the real Kafka and Redis, in order and with things wrong."""
 
 import io
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ from kafka.admin import (
 from kafka.errors import NoOffsetForPartitionError
 from rich.console import Console
 
-from moderator.check import run_check
+from moderator.check import _evidence, _guarded, run_check
 from moderator.settings import load_settings
 from moderator.streaming import clients
+from tests.chaos.disk import small_disk
 from tests.services.kafka import SASL_PASSWORD, SASL_USERNAME
 from tests.services.process import free_port
 
@@ -85,16 +87,20 @@ def rules(kafka) -> Iterator:
 
 
 def test_with_all_in_order_nothing_fails_and_nothing_is_changed(
-    kafka, redis_service, topics, tiny_release
+    kafka, redis_service, topics, tiny_release, tmp_path
 ) -> None:
     topics.create(kafka)
     before = state(kafka, topics)
+    folder = tmp_path / "evidence"
     overrides = {**topics.overrides(kafka), "redis_url": redis_service.url}
+    overrides["evidence_url"] = str(folder)
     code, found = check(tiny_release, overrides)
     assert (code, failed(found)) == (0, []), found
     assert found[f"release {tiny_release.path}"][0] == "ok"
     assert found["network"][0] == "ok"
     assert found["redis"] == ("ok", "answers")
+    assert found["evidence"] == ("ok", f"can be kept at {folder}")
+    assert not folder.exists()
     assert "1 broker" in found["brokers"][1]
     assert found[f"topic {topics.posts}"] == (
         "WARN",
@@ -240,3 +246,34 @@ def test_without_broker_redis_and_release_each_is_named(tiny_release, tmp_path) 
     assert code == 1
     assert failed(found) == [f"release {tmp_path / 'nowhere'}", "brokers", "redis"]
     assert not any("hidden" in text for _, text in found.values())
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("file/evidence", "no folder"), ("nowhere://bucket", "nowhere"), ("locked/a", "may not")],
+)
+def test_a_place_where_no_evidence_can_be_kept_is_named(tmp_path, monkeypatch, place, reason):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "locked").mkdir()
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))
+    url = place if "://" in place else str(tmp_path / place)
+    (finding,) = _guarded("evidence", lambda: _evidence(url))
+    assert (finding.level, finding.what) == ("FAIL", "evidence")
+    assert reason in finding.found
+    assert finding.mend
+    assert list((tmp_path / "locked").iterdir()) == []
+
+
+def test_a_full_disk_is_no_place_for_evidence(tmp_path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        if disk is None:
+            pytest.skip("this user may not mount")
+        disk.fill()
+        (finding,) = _evidence(str(disk.folder / "evidence"))
+    assert (finding.level, "no room" in finding.found) == ("FAIL", True)
+
+
+def test_a_store_that_answers_is_a_place_for_evidence() -> None:
+    (finding,) = _evidence("memory://bucket/evidence")
+    assert finding.level == "ok"

@@ -339,11 +339,6 @@ def test_what_hangs_makes_livez_fail_and_loses_nothing(
     assert worker.stop() == 0
 
 
-@pytest.mark.xfail(
-    reason="issue 5: after a broker that was killed while a batch commits, the offsets of the "
-    "transaction may stay unstable for over 90 s, and their partitions stand still",
-    strict=False,
-)
 def test_a_broker_that_goes_while_a_batch_commits_is_waited_for(
     kafka, network, member, drawn, faults
 ) -> None:

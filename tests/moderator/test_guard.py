@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from moderator.compose import NamedImage, PostRecord, build_record
+from tests.chaos.disk import small_disk
 from tests.moderator.member import Member, Network, until
 from tests.moderator.schemas import schema
 
@@ -191,3 +192,32 @@ def test_a_place_of_no_known_store_is_refused_in_one_line(network, member) -> No
     (line,) = [each for each in lines if each.startswith("moderator: ")]
     assert "evidence_url" in line and "nowhere" in line
     assert not any("Traceback" in each for each in lines)
+
+
+def test_a_full_disk_stops_nothing_and_once_there_is_room_copies_are_kept_again(
+    network, member, drawn, tmp_path
+) -> None:
+    with small_disk(tmp_path / "disk", 4) as disk:
+        if disk is None:
+            pytest.skip("this user may not mount")
+        worker = member(evidence_url=str(disk.folder), max_batch="2").await_ready()
+        disk.fill()
+        without = {network.post(picture(drawn("revolver"), f"full-{n}")) for n in range(10)}
+        network.decided(10)
+        assert worker.metric('moderator_evidence_failures_total{cause="store"}') >= 1
+        disk.free()
+
+        def kept() -> bool:
+            network.post(picture(drawn("revolver"), "room"))
+            return worker.metric("moderator_evidence_copies_total") > 0
+
+        until(kept, "a copy")
+        count = sum(network.sources.values())
+        decisions = network.decided(count)
+        assert network.ledger(count) == network.sources
+        assert {evidence(decisions[each]) for each in without} == {None}
+        (url,) = {evidence(each) for each in decisions.values()} - {None}
+        assert Image.open(path_of(url)).format == "JPEG"
+        assert not list((disk.folder / ".writing").iterdir())
+        assert worker.stop() == 0
+    assert "evidence is kept again" in worker.log.read_text()

@@ -4,6 +4,7 @@ Knows nothing of the product's topics and records; what is read back is read by 
 console consumer, so that a fault of our client cannot hide itself.
 """
 
+import math
 import subprocess
 import time
 import uuid
@@ -16,7 +17,13 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.services.kafka_jars import JarsMissingError, kafka_jars
-from tests.services.process import Service, ServiceMissingError, free_port, program
+from tests.services.process import (
+    GuardedProcess,
+    Service,
+    ServiceMissingError,
+    free_port,
+    program,
+)
 
 SASL_USERNAME = "member"
 SASL_PASSWORD = "right-password"
@@ -64,6 +71,35 @@ log.cleaner.dedupe.buffer.size=8388608
 log.index.size.max.bytes=1048576
 """
 
+CONTROLLER = """
+process.roles=controller
+node.id=100
+controller.quorum.voters=100@127.0.0.1:{controller}
+listeners=CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
+log.dirs={place}/data
+broker.session.timeout.ms=2000
+num.network.threads=1
+num.io.threads=2
+background.threads=2
+"""
+"""A controller in a process of its own."""
+
+BROKER = """
+process.roles=broker
+controller.quorum.voters=100@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
+"""
+"""Of a broker whose controller is apart, behind ``SERVER``: of a name that comes twice the last one
+counts."""
+
+FENCED = 2.5
+"""Seconds after a broker's death until its controller has noticed: its session's, and a look."""
+
 LOGGING = """
 appender.console.type=Console
 appender.console.name=console
@@ -77,6 +113,7 @@ FIELD, LINE, HEADER, NULL = "\x1f", "\x1e", "\x1d", "\x1a"
 """What the console consumer puts between things; none of them occurs in JSON."""
 
 HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto")
+SMALL_HEAP = ("-Xms64m", "-Xmx128m", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:TieredStopAtLevel=1")
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m")
 
 
@@ -96,9 +133,17 @@ class KafkaService(Service):
 
     Data and ports stay the same over ``stop``/``kill`` and ``start``.
 
+    A broker that is to be killed needs its controller apart, as it is where there are many: they
+    then know that it was away. One that is both comes back as the leader it was, begins to load its
+    groups and transactions, is told that it was away, and loads them once more; Kafka 4.3.1 may
+    answer for a group from the first load, half done, and that group stands still for good (seen
+    as a member joining "generation 36" of a group whose log had 110).
+
     Args:
         folder: An empty folder for data, configuration and log.
         java_options: Of the broker, beside those of its heap.
+        controller: A folder for a controller in a process of its own, which goes on while the
+            broker is stopped, killed or frozen; None: the broker is its own controller.
 
     Raises:
         ServiceMissingError: Java, or Kafka's jars and Maven, are not there.
@@ -107,7 +152,9 @@ class KafkaService(Service):
     start_timeout = 60.0
     """It takes 5 on an idle machine."""
 
-    def __init__(self, folder: Path, java_options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, java_options: tuple[str, ...] = (), *, controller: Path | None = None
+    ) -> None:
         self._java = program("java", "openjdk-17-jre-headless")
         try:
             self._jars = kafka_jars()
@@ -131,6 +178,11 @@ class KafkaService(Service):
         self._format_options: tuple[str, ...] = ()
         command = self._command("kafka.Kafka", str(self._config), options=(*HEAP, *java_options))
         super().__init__("kafka", command, folder)
+        self._cluster = f"A{urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')[1:]}"
+        self._killed = -math.inf
+        self._apart: GuardedProcess | None = None
+        if controller is not None:
+            self._apart = self._controller_in(controller)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -145,8 +197,23 @@ class KafkaService(Service):
     def start(self) -> None:
         """Start it and wait until it answers."""
         if not (self._folder / "data").exists():
-            self._format()
+            self._format(self._config, *self._format_options)
+        if self._apart is not None:
+            if not self._apart.running:
+                self._apart.start()
+            time.sleep(max(0.0, self._killed + FENCED - time.monotonic()))
         super().start()
+
+    def kill(self) -> None:
+        """Kill the broker, as a crash would; a controller of its own lives on."""
+        super().kill()
+        self._killed = time.monotonic()
+
+    def close(self) -> None:
+        """End broker and controller."""
+        super().close()
+        if self._apart is not None:
+            self._apart.kill()
 
     def admin(self) -> KafkaAdminClient:
         """Return an administration client; the caller closes it."""
@@ -221,11 +288,21 @@ class KafkaService(Service):
         lines = done.stdout.decode(errors="replace").split(LINE)
         return [_consumed(line) for line in lines if FIELD in line]
 
-    def _format(self) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    def _controller_in(self, place: Path) -> GuardedProcess:
+        """Prepare a controller, and the broker to be without one of its own."""
+        place.mkdir(exist_ok=True)
+        config = place / "controller.properties"
+        config.write_text(CONTROLLER.format(controller=self._controller, place=place))
+        self._format(config)
+        added = BROKER.format(controller=self._controller, plain=self._plain, sasl=self._sasl)
+        self._config.write_text(self._config.read_text() + added)
+        command = self._command("kafka.Kafka", str(config), options=SMALL_HEAP)
+        return GuardedProcess("controller", command, place)
+
+    def _format(self, config: Path, *more: str) -> None:
         command = self._command(
             "kafka.tools.StorageTool",
-            *("format", "-t", f"A{cluster[1:]}", "-c", str(self._config), *self._format_options),
+            *("format", "-t", self._cluster, "-c", str(config), *more),
             options=SHORT_LIVED,
         )
         subprocess.run(command, check=True, capture_output=True, timeout=120)

@@ -190,6 +190,10 @@ class Service(ABC):
         """Kill it, as a crash would."""
         self._process.kill()
 
+    def close(self) -> None:
+        """End it and whatever belongs to it, at once."""
+        self.kill()
+
     def freeze(self) -> None:
         """Leave its connections open and answer nothing, until ``thaw``."""
         self._process.freeze()
