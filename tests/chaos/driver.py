@@ -31,6 +31,9 @@ TRANSACTION = 5.0
 WARM = 15.0
 """Seconds of a life that are not counted towards drift of memory."""
 
+LOOKS = 12
+"""Looks at a member's memory that the report shows."""
+
 COUNTED = 60.0
 """Seconds after that which a life must have to be counted."""
 
@@ -325,6 +328,12 @@ def _lived(life: Life) -> LifeReport | None:
     first, last = samples[:third], samples[-third:]
     before, after = (statistics.median(s.memory for s in part) for part in (first, last))
     files = [statistics.median(s.files for s in part) for part in (first, last)]
+    places = [round(n * (len(samples) - 1) / (LOOKS - 1)) for n in range(LOOKS)]
     return LifeReport(
-        life.name, samples[-1].time, after / 1e6, after / before - 1, round(files[1] - files[0])
+        life.name,
+        samples[-1].time,
+        after / 1e6,
+        after / before - 1,
+        round(files[1] - files[0]),
+        tuple(round(samples[place].memory / 1e6, 1) for place in places),
     )

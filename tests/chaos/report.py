@@ -32,13 +32,17 @@ class KillReport:
 
 @dataclass(frozen=True)
 class LifeReport:
-    """How long a member lived, and the share by which memory and open files grew meanwhile."""
+    """How long a member lived, and the share by which memory and open files grew meanwhile.
+
+    ``course`` is its memory in megabytes at even intervals from the first look to the last.
+    """
 
     member: str
     seconds: float
     megabytes: float
     memory_drift: float
     files_drift: int
+    course: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,11 +230,12 @@ def _lives(report: Report) -> list[str]:
         "Memory and open files of members, the last third of a life against the first, without "
         "its first 15 s:",
         "",
-        "| member | lived (s) | memory (MB) | memory | files |",
-        "|---|---|---|---|---|",
+        "| member | lived (s) | memory (MB) | memory | files | its course (MB) |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {each.member} | {each.seconds:.0f} | {each.megabytes:.0f} "
-            f"| {each.memory_drift:+.1%} | {each.files_drift:+d} |"
+            f"| {each.memory_drift:+.1%} | {each.files_drift:+d} "
+            f"| {' '.join(f'{megabytes:.0f}' for megabytes in each.course)} |"
             for each in report.lives
         ),
     ]
