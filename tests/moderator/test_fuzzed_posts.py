@@ -51,7 +51,7 @@ def test_damaged_images_are_each_decided_once_and_the_member_lives_on(
         print(f"{dict(reasons)}; deaths: {deaths}; {grown / 1024:.0f} MiB more")
         # Damage that changes nothing one sees is judged; the rest is said to be no picture.
         assert reasons["undecodable"] > FILES / 10
-        assert len(reasons) >= 3
+        assert len(reasons) >= 2
         assert member.process.poll() is None
         assert grown < GROWTH
         assert member.stop() == 0

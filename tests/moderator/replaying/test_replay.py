@@ -2,7 +2,15 @@
 
 import io
 import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -256,3 +264,47 @@ def test_canaries_are_checked_and_reviewers_never_see_them(
     assert f"canary {ids['wrong']} was answered wrong" in worker.log.read_text()
     assert worker.stop() == 0
     assert SECRET not in worker.log.read_text()
+
+
+def test_ctrl_c_ends_a_replay_with_what_was_found_so_far(
+    kafka, network, topics, tiny_release, drawn, tmp_path
+) -> None:
+    for n in range(3000):
+        network.put(picture(drawn("revolver") + n.to_bytes(4, "big"), f"p{n}"))
+    network.flush()
+    given = topics.overrides(kafka) | {"decode_processes": "1", "embed_threads": "1"}
+    pairs = [text for item in given.items() for text in ("--set", "=".join(item))]
+    release = str(tiny_release.path)
+    command = [sys.executable, "-m", "moderator", "replay", "--from", "earliest", "--to", "latest",
+               "--release", release, "--against", release, "--json", *pairs]  # fmt: skip
+    ours, theirs = pty.openpty()
+    replay = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while not re.search(rb"[1-9][0-9]*/3000", shown):
+            shown += os.read(ours, 4096)
+        replay.send_signal(signal.SIGINT)
+        # A terminal that nobody reads is soon full.
+        reading = threading.Thread(target=read_to_end, args=(ours,))
+        reading.start()
+        out, _ = replay.communicate(timeout=60)
+        reading.join(10)
+    finally:
+        replay.kill()
+        replay.wait()
+        os.close(ours)
+    assert replay.returncode == 130
+    found = json.loads(out)
+    assert found["interrupted"]
+    assert found["posts"] < 3000
+    assert b"Traceback" not in shown
+    with kafka.admin() as admin:
+        assert topics.group not in {str(getattr(g, "group_id", g)) for g in admin.list_groups()}
+
+
+def read_to_end(file: int) -> None:
+    """Read what comes until the other side is closed."""
+    with suppress(OSError):
+        while os.read(file, 4096):
+            pass

@@ -134,6 +134,14 @@ def test_a_shadow_that_hangs_or_dies_delays_nothing_and_is_counted(
         return member.metric(unpublished) > 0
 
     until(posted_and_not_published, "the absent topic being noticed")
+    before = dropped(member)
+    os.kill(pid, signal.SIGKILL)
+
+    def posted_and_felt() -> bool:
+        group.post(drawn("revolver"))
+        return dropped(member) > before and pid not in embedders(member)
+
+    until(posted_and_felt, "the shadow's death being noticed")
     assert group.network.ledger(group.posted) == group.network.sources
     assert member.metric("moderator_publish_aborts_total") == 0
     said(run_shadow, group.settings, None)
