@@ -7,6 +7,7 @@ are indexed match, and all others do not: the threshold lies between the two.
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def drawn() -> Drawn:
     ``drawn(name, seed, "posted")`` and every harmless name is not indexed and does not match.
     """
 
+    @cache
     def _drawn(name: str, seed: int = 0, variant: str = "indexed") -> bytes:
         return jpeg(draw(name, seed, variant))
 

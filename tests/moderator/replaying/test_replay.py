@@ -269,8 +269,9 @@ def test_canaries_are_checked_and_reviewers_never_see_them(
 def test_ctrl_c_ends_a_replay_with_what_was_found_so_far(
     kafka, network, topics, tiny_release, drawn, tmp_path
 ) -> None:
+    data = drawn("revolver")
     for n in range(3000):
-        network.put(picture(drawn("revolver") + n.to_bytes(4, "big"), f"p{n}"))
+        network.put(picture(data + n.to_bytes(4, "big"), f"p{n}"))
     network.flush()
     given = topics.overrides(kafka) | {"decode_processes": "1", "embed_threads": "1"}
     pairs = [text for item in given.items() for text in ("--set", "=".join(item))]
