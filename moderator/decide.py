@@ -132,23 +132,6 @@ def score(excess: float, policy: Policy) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, exponent))))
 
 
-def decide_frame(
-    neighbours: Neighbours, policy: Policy, types: Types, actions: Actions, *, margin: float = 0.0
-) -> ImageDecision:
-    """Decide one frame, or one region of it, from its nearest prototypes (``moderator.rules``).
-
-    The types are those that reach their bands, the surest first.
-
-    Args:
-        neighbours: Of the frame's or region's embedding.
-        policy: Thresholds of the release.
-        types: Families and names of types.
-        actions: The operator's choices.
-        margin: What is asked above every threshold, in similarity or support.
-    """
-    return _decision(find(neighbours, policy, margin), neighbours, policy, types, actions)
-
-
 def _decision(
     found: Finding, neighbours: Neighbours, policy: Policy, types: Types, actions: Actions
 ) -> ImageDecision:

@@ -19,17 +19,6 @@ CLEARANCE = 1e-4
 """How far beyond the last score a threshold lies that is to flag none or all, in similarity."""
 
 
-def flag_scores(firearm: Floats, lookalike: Floats, margin: float) -> Floats:
-    """Return flag scores.
-
-    Args:
-        firearm: float64[N], similarity to the nearest firearm, -1 without one.
-        lookalike: float64[N], to the nearest look-alike, -1 without one.
-        margin: A look-alike wins when nearer by more than this.
-    """
-    return np.where(lookalike > firearm + margin, VETOED, firearm)
-
-
 def at_false_flag_rate(harmless: Floats, rate: float, *, highest: float = 1.0) -> float:
     """Return the lowest threshold that flags at most this share of harmless photographs.
 

@@ -16,7 +16,6 @@ from moderator.decide import (
     ImageDecision,
     Override,
     TypeScore,
-    decide_frame,
     decide_image,
     decide_post,
     score,
@@ -83,7 +82,7 @@ def toy(similarity: float) -> tuple[str, str, float]:
     ],
 )
 def test_frames(rows, reason, types):
-    found = decide_frame(near(*rows), POLICY, TYPES, Actions())
+    found = decide_image([near(*rows)], POLICY, TYPES, Actions())
     assert (found.reason, [item.type for item in found.types]) == (reason, types)
     assert found.decision == ("flag" if reason == "match" else "pass")
 
@@ -125,7 +124,7 @@ policies = st.builds(
 @given(any_rows, policies, st.integers(1, 3), st.integers(1, 5))
 def test_any_frame_is_decided_as_the_obvious_way_has_it(rows, policy, max_types, max_evidence):
     actions = Actions(max_types=max_types, max_evidence=max_evidence)
-    found = decide_frame(near(*rows), policy, TYPES, actions)
+    found = decide_image([near(*rows)], policy, TYPES, actions)
     assert found.reason == obvious(rows, policy)
     assert found.decision == actions.of(found.reason)
     assert bool(found.types) == (found.reason != "no-match")
@@ -140,9 +139,9 @@ def test_any_frame_is_decided_as_the_obvious_way_has_it(rows, policy, max_types,
 
 @given(any_rows, policies, similarities)
 def test_a_nearer_firearm_never_turns_a_match_into_less(rows, policy, similarity):
-    before = decide_frame(near(*rows), policy, TYPES, Actions())
+    before = decide_image([near(*rows)], policy, TYPES, Actions())
     rows = [*rows, firearm("glock", similarity)]
-    after = decide_frame(near(*rows), policy, TYPES, Actions())
+    after = decide_image([near(*rows)], policy, TYPES, Actions())
     if before.reason == "match":
         assert after.reason == "match"
 
@@ -150,7 +149,7 @@ def test_a_nearer_firearm_never_turns_a_match_into_less(rows, policy, similarity
 def test_types_that_are_surely_there_are_ranked_by_how_sure_though_scores_are_equal():
     policy = Policy(threshold=0.5, thresholds={"ak": 0.9}, score_slope=1e6)
     rows = near(firearm("ak", 0.96), firearm("glock", 0.8), firearm("colt", 0.9))
-    found = decide_frame(rows, policy, TYPES, Actions())
+    found = decide_image([rows], policy, TYPES, Actions())
     assert [(item.type, item.score) for item in found.types] == [
         ("colt", 1.0),
         ("glock", 1.0),
@@ -160,7 +159,7 @@ def test_types_that_are_surely_there_are_ranked_by_how_sure_though_scores_are_eq
 
 
 def test_types_have_their_family_and_name_and_evidence_is_the_neighbours():
-    found = decide_frame(near(firearm("glock", 0.7), toy(0.5)), POLICY, TYPES, Actions())
+    found = decide_image([near(firearm("glock", 0.7), toy(0.5))], POLICY, TYPES, Actions())
     assert (found.types[0].family, found.types[0].name) == ("pistol", "Glock 17")
     assert [(e.id, e.type, e.kind) for e in found.evidence] == [
         ("firearm/glock/0", "glock", "firearm"),
@@ -230,7 +229,7 @@ def test_what_cannot_be_judged_is_flagged_unless_its_setting_says_pass(reason):
 
 def test_near_misses_are_flagged_where_the_setting_says_so():
     frame = near(firearm("glock", 0.65))
-    assert decide_frame(frame, POLICY, TYPES, Actions(near_miss="flag")).decision == "flag"
+    assert decide_image([frame], POLICY, TYPES, Actions(near_miss="flag")).decision == "flag"
 
 
 def made(reason: str, actions: Actions, *scores: tuple[str, float]) -> ImageDecision:
@@ -357,6 +356,6 @@ def test_what_is_said_of_a_picture_is_said_of_the_whole() -> None:
 
 def test_the_soft_rule_scores_by_support() -> None:
     policy = Policy(0.1, score_slope=10.0, score_offset=0.5, temperature=1e-6, near_miss=0.05)
-    found = decide_frame(near(firearm("ak", 0.8), toy(0.6)), policy, TYPES, Actions())
+    found = decide_image([near(firearm("ak", 0.8), toy(0.6))], policy, TYPES, Actions())
     assert found.reason == "match"
     assert found.types[0].score == pytest.approx(1 / (1 + math.exp(-(10 * 0.1 + 0.5))), abs=1e-3)

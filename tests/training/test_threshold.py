@@ -4,23 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.threshold import (
-    VETOED,
     at_false_flag_rate,
     at_recall,
     calibrate,
-    flag_scores,
 )
 
 similarities = st.lists(
     st.one_of(st.floats(-1, 1), st.sampled_from([0.25, 0.5, 0.5001])), min_size=1, max_size=50
 ).map(lambda values: np.array(values, np.float64))
 rates = st.floats(0.001, 0.999)
-
-
-def test_a_nearer_lookalike_vetoes():
-    firearm, lookalike = np.array([0.8, 0.8, 0.8]), np.array([0.7, 0.85, 0.95])
-    assert flag_scores(firearm, lookalike, 0.1).tolist() == [0.8, 0.8, VETOED]
-    assert flag_scores(firearm, lookalike, 0.0).tolist() == [0.8, VETOED, VETOED]
 
 
 @given(similarities, rates)
