@@ -16,7 +16,7 @@ from training.method.catalogue import OBJECTIVES, figures_of
 PRECISIONS = ("float32", "bfloat16", "float16")
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine", "constant")
-AUGMENTATIONS = ("paper", "strong", "none")
+AUGMENTATIONS = ("paper", "mild", "strong", "none")
 SAMPLINGS = ("pairs", "triplets", "balanced")
 POOLINGS = ("mac", "spoc", "gem")
 PAIRWISE = ("contrastive-single", "contrastive-double")
@@ -237,6 +237,9 @@ class DistilSettings(Settings):
     weight_decay: float = setting(1e-4, "Of SGD for all; AdamW spares biases and norms.")
     schedule: str = setting("cosine", "How the learning rate falls.", SCHEDULES)
     warmup_epochs: float = setting(0.5, "Epochs in which the rate rises from 0.")
+    augmentation: str = setting(
+        "mild", "How pictures are varied; the teacher sees each as it is.", AUGMENTATIONS
+    )
     teacher: str = setting(
         "timm/tf_efficientnet_lite2", "The teacher: torchvision's name of it, or timm/<name>."
     )
