@@ -124,6 +124,9 @@ class _Distil:
             nn.init.orthogonal_(self._linear.weight)
             nn.init.zeros_(self._linear.bias)
         self._types = nn.Linear(network.dimension, len(names), bias=False)
+        with torch.no_grad():
+            for label in names.values():
+                self._types.weight[label] = self._targets[self._labels == label].mean(dim=0)
         self.head: nn.Module = self._types
 
     def begin(self, embed: Embed) -> None:
@@ -135,10 +138,9 @@ class _Distil:
         rows = embed([self.photos[place] for place in places])
         turn = torch.from_numpy(nearest(rows, self._targets[places].numpy()))
         with torch.no_grad():
-            weight = self._linear.weight
-            turned = turn.to(weight) @ weight
-            # Lengths do not matter to cosines, but to what a step of the optimiser changes.
-            weight.copy_(turned * (weight.norm() / turned.norm()))
+            # Lengths do not matter to cosines, but to how much a step of the optimiser changes.
+            length = float(np.linalg.norm(rows @ turn.numpy().T, axis=1).mean())
+            self._linear.weight.copy_(turn.to(self._linear.weight) @ self._linear.weight / length)
 
     def batches(self, epoch: int) -> list[Batch]:
         """Return as many as all photographs fill; firearms are drawn twice as often as others."""

@@ -233,7 +233,9 @@ class DistilSettings(Settings):
     batch: int = setting(96, "Images of one forward pass, on all processes.")
     optimiser: str = setting("adamw", "What takes the steps.", OPTIMISERS)
     lr: float = setting(2e-4, "Highest learning rate.")
-    head_lr_factor: float = setting(5.0, "By which the rate of the head and of types is higher.")
+    head_lr_factor: float = setting(
+        1.0, "By which the rate of the head and of types is higher; they begin near their best."
+    )
     weight_decay: float = setting(1e-4, "Of SGD for all; AdamW spares biases and norms.")
     schedule: str = setting("cosine", "How the learning rate falls.", SCHEDULES)
     warmup_epochs: float = setting(0.5, "Epochs in which the rate rises from 0.")
