@@ -32,7 +32,7 @@ def command(out: Path, *, resume: bool, dry_run: bool, **options: Any) -> None:
     Example:
       python -m training distil --data firearms --untyped --harmless harmless \\
           --backbone squeezenet1_1 --init squeezenet1_1.pth --pooling gem --dimension 512 \\
-          --smallest 112 --largest 160 --out runs/distil
+          --smallest 160 --largest 160 --out runs/distil
     """
     settings = settings_from(DistilSettings, options)
     spec = network_spec(options, settings)

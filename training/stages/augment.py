@@ -25,6 +25,12 @@ TURN = 5.0
 JITTER = 0.5
 """By how much contrast and saturation change at most (released code; brightness: 0)."""
 
+MILD_JITTER = 0.2
+"""By how much brightness, contrast and saturation change at most in a mild variation."""
+
+MILD_CROP = 0.73
+"""Least share of each side that a mild crop keeps."""
+
 STRONG_TURN = 10.0
 STRONG_BRIGHTNESS = 0.35
 LEAST_CROP = 0.35
@@ -48,8 +54,9 @@ def augment(
 
     Args:
         pixels: uint8[h, w, 3]; stays as it is.
-        kind: ``paper`` (flip, turn, contrast, saturation), ``strong`` (crops, also at the boxes,
-            insets, stretches, and much more of light and quality), or ``none``.
+        kind: ``paper`` (flip, turn, contrast, saturation), ``mild`` (flip, a crop of most of it,
+            a little of light and colour), ``strong`` (crops, also at the boxes, insets,
+            stretches, and much more of light and quality), or ``none``.
         shapes: The buckets of the batch's size.
         chance: Decides everything.
         boxes: Where firearms are in it.
@@ -61,9 +68,13 @@ def augment(
     image = Image.fromarray(pixels)
     if kind == "strong":
         image = framed(image, chance, boxes, scene)
+    elif kind == "mild":
+        image = mostly(image, chance)
     image = Image.fromarray(prepare(image, shapes))
     if kind == "paper":
         image = as_in_the_paper(image, chance)
+    elif kind == "mild":
+        image = mildly(image, chance)
     elif kind == "strong":
         image = strongly(image, chance)
     return np.array(image, dtype=np.uint8)
@@ -77,6 +88,24 @@ def as_in_the_paper(image: Image.Image, chance: Chance) -> Image.Image:
     for n in chance.permutation(2):
         image = steps[n](image, chance)
     return image
+
+
+def mildly(image: Image.Image, chance: Chance) -> Image.Image:
+    """Flip, and change light and colour so little that a larger network would say the same."""
+    image = _flipped(image, chance)
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for enhancer, by in zip(enhancers, chance.uniform(-MILD_JITTER, MILD_JITTER, 3), strict=True):
+        image = enhancer(image).enhance(1 + float(by))
+    return image
+
+
+def mostly(image: Image.Image, chance: Chance) -> Image.Image:
+    """Cut out a part that keeps the picture's aspect ratio and most of its sides."""
+    share = float(chance.uniform(MILD_CROP, 1))
+    width, height = round(image.width * share), round(image.height * share)
+    left = int(chance.integers(image.width - width + 1))
+    top = int(chance.integers(image.height - height + 1))
+    return image.crop((left, top, left + width, top + height))
 
 
 def strongly(image: Image.Image, chance: Chance) -> Image.Image:

@@ -100,6 +100,9 @@ class _Classify:
         self._linear = nn.Linear(network.dimension, len(types) + len(kinds))
         self.head: nn.Module = nn.Sequential(nn.Dropout(settings.dropout), self._linear)
 
+    def begin(self, embed: Embed) -> None:
+        """Leave the network as it is."""
+
     def batches(self, epoch: int) -> list[Batch]:
         """Return all photographs in an order of chance, with some harmless ones each."""
         settings = self._settings

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from models.network import RetrievalNetwork
 from models.spec import NetworkSpec
+from training.data.folders import every_image_as_query
 from training.data.sets import RetrievalData
 from training.errors import BadInput
 from training.method.losses import distillation_loss
@@ -29,7 +30,7 @@ from training.stages.fit import fit
 from training.stages.readable import check_queries, check_types
 from training.stages.settings import DistilSettings
 from training.stages.stage import Embed
-from training.stages.teacher import taught
+from training.stages.teacher import Rows, taught
 from training.stages.validation import retrieval_figures
 
 SCALE = 16.0
@@ -37,6 +38,12 @@ SCALE = 16.0
 
 SMOOTHING = 0.1
 """Share of a label that is given to all types."""
+
+FITTED = 4096
+"""Photographs that the head begins with: enough for the directions that it has."""
+
+RIDGE = 1e-3
+"""Of the least squares, as a share of the mean square of the features along a direction."""
 
 NO_TYPE = -1
 
@@ -96,7 +103,8 @@ class _Distil:
         if settings.harmless_per_batch:
             raise BadInput("distil learns from all of --harmless; leave out --harmless-per-batch")
         self._settings = settings
-        self._validation = data.validation
+        # Two queries of each of a few types would choose by chance.
+        self._validation = every_image_as_query(data.validation)
         self.photos = (*data.train, *data.untyped, *data.harmless)
         if len(self.photos) < settings.batch:
             raise BadInput(
@@ -110,12 +118,29 @@ class _Distil:
         self._labels = torch.tensor(labels)
         self._firearms = len(data.train) + len(data.untyped)
         self._targets = torch.from_numpy(taught(self.photos, settings, network.dimension))
-        if network.head is not None and not Path(settings.init).is_dir():
-            # The features' own cosines are a good beginning, and this keeps them.
-            nn.init.orthogonal_(network.head.weight)
-            nn.init.zeros_(network.head.bias)
+        self._linear = None if Path(settings.init).is_dir() else network.head
+        if self._linear is not None:
+            # It keeps the features' own cosines; ``begin`` turns them to the teacher's.
+            nn.init.orthogonal_(self._linear.weight)
+            nn.init.zeros_(self._linear.bias)
         self._types = nn.Linear(network.dimension, len(names), bias=False)
+        with torch.no_grad():
+            for label in names.values():
+                self._types.weight[label] = self._targets[self._labels == label].mean(dim=0)
         self.head: nn.Module = self._types
+
+    def begin(self, embed: Embed) -> None:
+        """Let a new head say what the teacher says as nearly as it can before the trunk learns."""
+        if self._linear is None:
+            return
+        order = chance(self._settings.seed, "begin").permutation(len(self.photos))
+        places = np.sort(order[:FITTED])
+        rows = embed([self.photos[place] for place in places])
+        turn = torch.from_numpy(nearest(rows, self._targets[places].numpy()))
+        with torch.no_grad():
+            # Lengths do not matter to cosines, but to how much a step of the optimiser changes.
+            length = float(np.linalg.norm(rows @ turn.numpy().T, axis=1).mean())
+            self._linear.weight.copy_(turn.to(self._linear.weight) @ self._linear.weight / length)
 
     def batches(self, epoch: int) -> list[Batch]:
         """Return as many as all photographs fill; firearms are drawn twice as often as others."""
@@ -142,3 +167,20 @@ class _Distil:
     def figures(self, embed: Embed) -> Mapping[str, float]:
         """Return the validation's mean average precision (the authors' rule) and recall at 1."""
         return retrieval_figures(self._validation, embed)
+
+
+def nearest(rows: Rows, targets: Rows) -> Rows:
+    """Return the linear map that brings rows nearest to targets, by least squares with a ridge.
+
+    Args:
+        rows: float32[N, D].
+        targets: float32[N, D].
+
+    Returns:
+        float32[D, D], to be multiplied with a row from the left.
+    """
+    wide = rows.astype(np.float64)
+    products = wide.T @ wide
+    ridge = RIDGE * np.trace(products) / len(products) * np.eye(len(products))
+    found: Rows = np.linalg.solve(products + ridge, wide.T @ targets).T.astype(np.float32)
+    return found

@@ -88,6 +88,7 @@ class Loop:
         ):
             advance(self._position.epoch * steps + self._position.step)
             if not self._position.began:
+                self._stage.begin(self._learning.embed)
                 self._measure(board, 0, {})
                 self._position.began = True
                 self._save()

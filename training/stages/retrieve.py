@@ -110,6 +110,9 @@ class _Retrieve:
                 **dict(settings.figures),
             )
 
+    def begin(self, embed: Embed) -> None:
+        """Leave the network as it is."""
+
     def batches(self, epoch: int) -> list[Batch]:
         """Return pairs or triplets in the order drawn, or balanced batches."""
         settings = self._settings

@@ -16,7 +16,7 @@ from training.method.catalogue import OBJECTIVES, figures_of
 PRECISIONS = ("float32", "bfloat16", "float16")
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine", "constant")
-AUGMENTATIONS = ("paper", "strong", "none")
+AUGMENTATIONS = ("paper", "mild", "strong", "none")
 SAMPLINGS = ("pairs", "triplets", "balanced")
 POOLINGS = ("mac", "spoc", "gem")
 PAIRWISE = ("contrastive-single", "contrastive-double")
@@ -233,10 +233,15 @@ class DistilSettings(Settings):
     batch: int = setting(96, "Images of one forward pass, on all processes.")
     optimiser: str = setting("adamw", "What takes the steps.", OPTIMISERS)
     lr: float = setting(2e-4, "Highest learning rate.")
-    head_lr_factor: float = setting(5.0, "By which the rate of the head and of types is higher.")
+    head_lr_factor: float = setting(
+        1.0, "By which the rate of the head and of types is higher; they begin near their best."
+    )
     weight_decay: float = setting(1e-4, "Of SGD for all; AdamW spares biases and norms.")
     schedule: str = setting("cosine", "How the learning rate falls.", SCHEDULES)
     warmup_epochs: float = setting(0.5, "Epochs in which the rate rises from 0.")
+    augmentation: str = setting(
+        "mild", "How pictures are varied; the teacher sees each as it is.", AUGMENTATIONS
+    )
     teacher: str = setting(
         "timm/tf_efficientnet_lite2", "The teacher: torchvision's name of it, or timm/<name>."
     )

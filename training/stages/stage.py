@@ -45,6 +45,10 @@ class Stage(Protocol):
         """What learns beside the network and is never released."""
         ...
 
+    def begin(self, embed: Embed) -> None:
+        """Make the network ready for its first step; a run that goes on does not do it again."""
+        ...
+
     def batches(self, epoch: int) -> list[Batch]:
         """Return the batches of an epoch, from 0; as many in each."""
         ...

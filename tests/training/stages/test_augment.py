@@ -7,7 +7,14 @@ from PIL import Image, ImageChops, ImageStat
 from models.pixels import prepare
 from tests.training.stages.samples import SIDE
 from training.folder import Box
-from training.stages.augment import as_in_the_paper, augment, framed
+from training.stages.augment import (
+    MILD_CROP,
+    as_in_the_paper,
+    augment,
+    framed,
+    mildly,
+    mostly,
+)
 from training.stages.buckets import shapes
 from training.stages.chance import chance
 
@@ -19,7 +26,7 @@ def pixels():
     return np.array(small.resize((150, 90), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize("kind", ["none", "paper", "strong"])
+@pytest.mark.parametrize("kind", ["none", "paper", "mild", "strong"])
 def test_the_same_chance_gives_the_same_picture(kind, pixels):
     before = pixels.copy()
     for n in range(20):
@@ -37,7 +44,7 @@ def test_without_augmentation_it_is_what_validation_sees(pixels):
     assert np.array_equal(plain, prepare(Image.fromarray(pixels), shapes(SIDE)))
 
 
-@pytest.mark.parametrize("kind", ["paper", "strong"])
+@pytest.mark.parametrize("kind", ["paper", "mild", "strong"])
 def test_other_chance_gives_other_pictures(kind, pixels):
     found = {augment(pixels, kind, shapes(SIDE), chance(1, "x", n)).tobytes() for n in range(20)}
     assert len(found) == 20
@@ -50,6 +57,21 @@ def test_the_paper_turns_flips_and_jitters_within_its_bounds():
         # Plain grey has neither contrast nor saturation to change: only corners turn black.
         assert (np.abs(varied.astype(int) - 100) <= 8).all(axis=2).mean() > 0.85
         assert (varied[28:32, 40:50] > 92).all()
+
+
+def test_mild_crops_keep_the_aspect_ratio_and_most_of_the_sides(pixels):
+    image = Image.fromarray(pixels)
+    seen = [mostly(image, chance(5, "x", n)).size for n in range(60)]
+    assert all(abs(height - width * 90 / 150) <= 1 for width, height in seen)
+    assert all(MILD_CROP * 90 - 1 <= height <= 90 for _, height in seen)
+    assert len(set(seen)) > 15
+
+
+def test_mild_light_changes_little():
+    colours = np.array([[(60, 120, 180)] * 30] * 20, np.uint8)
+    for n in range(40):
+        varied = np.asarray(mildly(Image.fromarray(colours), chance(6, "x", n))).astype(int)
+        assert np.abs(varied - colours).max() <= 75, n
 
 
 def test_half_of_the_pictures_are_mirrored(pixels):

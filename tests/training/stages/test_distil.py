@@ -14,7 +14,7 @@ from tests.training.stages.samples import SPEC, distil_settings
 from training.errors import BadInput
 from training.method.losses import distillation_loss
 from training.stages.batch import Batch
-from training.stages.distil import NO_TYPE, SCALE, SMOOTHING, _Distil, fit_distil
+from training.stages.distil import NO_TYPE, SCALE, SMOOTHING, _Distil, fit_distil, nearest
 from training.stages.trained import load_trained
 
 HEADED = replace(SPEC, pooling="gem", dimension=8)
@@ -78,6 +78,58 @@ def test_nothing_is_lost_where_the_learner_says_what_the_teacher_says(stage):
         distillation_loss(targets, targets[:, :4], similarity_weight=1)
 
 
+def test_a_new_head_begins_with_what_comes_nearest_to_the_teacher(taught_data, cache):
+    torch.manual_seed(0)
+    network = RetrievalNetwork(HEADED)
+    stage = _Distil(network, taught_data, distil_settings(cache))
+    lot = np.random.default_rng(3)
+    pooled = torch.from_numpy(lot.normal(size=(len(stage.photos), 512)).astype(np.float32))
+
+    def rows():
+        with torch.no_grad():
+            return functional.normalize(network.head(pooled), dim=1)
+
+    def lengths():
+        return float(network.head(pooled).norm(dim=1).mean().detach())
+
+    def wrong():
+        return float((1 - (rows() * stage._targets).sum(dim=1)).mean())
+
+    before, length = wrong(), lengths()
+    stage.begin(lambda photos: rows().numpy()[[stage.photos.index(photo) for photo in photos]])
+    assert wrong() < 0.8 * before
+    assert lengths() == pytest.approx(length, rel=0.3)
+
+
+def test_types_begin_at_the_means_of_what_the_teacher_says(stage, taught_data):
+    for label, name in enumerate(sorted({photo.name for photo in taught_data.train})):
+        own = [n for n, photo in enumerate(taught_data.train) if photo.name == name]
+        mean = stage._targets[own].mean(dim=0)
+        assert torch.allclose(stage.head.weight[label], mean, atol=1e-6)
+
+
+def test_the_head_of_a_run_stays_as_it_is(taught_data, cache, tmp_path):
+    network = RetrievalNetwork(HEADED)
+    stage = _Distil(network, taught_data, distil_settings(cache, init=str(tmp_path)))
+    before = network.head.weight.detach().clone()
+    stage.begin(lambda photos: pytest.fail("nothing is to be embedded"))
+    assert torch.equal(network.head.weight, before)
+
+
+def test_the_nearest_map_is_found():
+    lot = np.random.default_rng(4)
+    rows, turn = lot.normal(size=(400, 6)), lot.normal(size=(6, 6))
+    found = nearest(rows.astype(np.float32), (rows @ turn.T).astype(np.float32))
+    assert found == pytest.approx(turn, abs=0.02)
+
+
+def test_every_photograph_of_the_validation_is_asked(stage, taught_data):
+    asked = {photo.path for photo in stage._validation.queries}
+    whole = (*taught_data.validation.queries, *taught_data.validation.database)
+    assert asked == {photo.path for photo in whole}
+    assert set(stage.measured) == set(whole)
+
+
 def test_types_need_not_teach(taught_data, cache):
     torch.manual_seed(0)
     settings = distil_settings(cache, label_weight=0.0)
@@ -98,11 +150,12 @@ def test_what_cannot_be_learnt_so_is_told(changes, said, taught_data, cache):
 
 
 def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
-    settings = distil_settings(cache, epochs=6, lr=1e-3)
+    settings = distil_settings(cache, epochs=6, head_lr_factor=5.0)
     result = fit_distil(taught_data, HEADED, settings, tmp_path / "run", console)
     lines = [json.loads(line) for line in (tmp_path / "run/progress.jsonl").open()]
     losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < 0.85 * losses[0]
+    # By a few parts in a hundred: the head begins near its best.
+    assert losses[-1] < losses[0]
     assert 0 <= result["best_map"] <= 1
     assert result["stage"] == "distil"
     network = load_trained(tmp_path / "run")

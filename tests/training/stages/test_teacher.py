@@ -49,15 +49,42 @@ def test_a_photograph_that_cannot_be_read_is_named(data, tmp_path):
         taught((bad, *data.train), distil_settings(tmp_path / "cache"), 4)
 
 
-def test_all_dimensions_keep_every_cosine():
-    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32) + 1
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    assert projected(rows, 6) @ projected(rows, 6).T == pytest.approx(rows @ rows.T, abs=1e-5)
+def test_harmless_photographs_do_not_choose_the_directions(data, tmp_path):
+    settings = distil_settings(tmp_path)
+    alone = taught(data.train, settings, 4)
+    together = taught((*data.train, *data.harmless), settings, 4)
+    assert np.array_equal(together[: len(data.train)], alone)
+    with pytest.raises(BadInput, match=f"{len(data.train)} firearms cannot teach 19"):
+        taught((*data.train, *data.harmless), settings, 19)
+
+
+def test_what_all_firearms_have_in_common_does_not_matter():
+    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    moved = rows + np.float32(3)
+    assert np.abs(projected(moved, moved, 6)) == pytest.approx(
+        np.abs(projected(rows, rows, 6)), abs=1e-4
+    )
+
+
+def test_directions_count_as_the_fourth_root_of_how_much_they_vary():
+    """Two orthogonal directions, one of four times the deviation: twice the weight stays."""
+    firearms = np.array([[4, 0], [-4, 0], [0, 1], [0, -1]], np.float32)
+    asked = np.array([[4, 1], [4, 4]], np.float32)
+    first, second = np.abs(projected(asked, firearms, 2))
+    assert first[0] / first[1] == pytest.approx(2)
+    assert second[0] / second[1] == pytest.approx(0.5)
+
+
+def test_rounding_does_not_become_a_direction():
+    """Four rows less their mean have three directions; the fourth says nothing."""
+    rows = np.random.default_rng(2).normal(size=(4, 6)).astype(np.float32)
+    assert np.abs(projected(rows, rows, 4)[:, 3]).max() < 1e-3
 
 
 def test_fewer_dimensions_are_those_that_differ_most():
     lot = np.random.default_rng(1)
-    rows = (lot.normal(size=(200, 5)) * [5, 0.1, 3, 0.1, 0.1]).astype(np.float32)
-    kept = projected(rows, 2)
-    expected = rows[:, [0, 2]] / np.linalg.norm(rows[:, [0, 2]], axis=1, keepdims=True)
-    assert np.abs(kept) == pytest.approx(np.abs(expected), abs=0.15)
+    rows = (lot.normal(size=(4000, 5)) * [5, 0.1, 3, 0.1, 0.1]).astype(np.float32)
+    kept = np.abs(projected(rows, rows, 2))
+    expected = np.abs(rows[:, [0, 2]]) / np.sqrt(rows[:, [0, 2]].std(axis=0))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.abs(kept - expected).mean() < 0.05
