@@ -95,12 +95,16 @@ def projected(rows: Rows, firearms: Rows, dimension: int) -> Rows:
 
 def _embedded(photos: Sequence[Photo], settings: DistilSettings) -> Rows:
     """Return what is kept of the teacher; it is asked only of photographs that it has not seen."""
+    import torch
+
     cache = Path(settings.cache) if settings.cache else default_cache()
     file = cache / f"teacher-{_digest(settings)}.npz"
     known = _kept(file)
     new = list({p.digest: p for p in photos if p.digest not in known}.values())
     if new:
-        rows = _ask(_network(settings), new, settings.precision)
+        # Whether the teacher is asked at all must make no difference to the learner's chance.
+        with torch.random.fork_rng(devices=[]):
+            rows = _ask(_network(settings), new, settings.precision)
         known.update(zip((photo.digest for photo in new), rows, strict=True))
         _keep(file, known)
     found: Rows = np.stack([known[photo.digest] for photo in photos])

@@ -14,6 +14,9 @@ from training.stages.settings import ClassifySettings, DistilSettings, RetrieveS
 SIDE = 64
 SPEC = NetworkSpec("squeezenet1_1", "mac", 3.0, None, InputSpec(buckets(SIDE)))
 
+HEADED = replace(SPEC, pooling="gem", dimension=8)
+"""With fewer dimensions than there are photographs, which a teacher needs."""
+
 
 def draw_types(folder: Path, kinds: list[str], count: int, *, width: int = 96) -> None:
     """Draw ``<kind>/<n>.png``, wide and, each third, tall."""

@@ -10,14 +10,12 @@ import torch
 from torch.nn import functional
 
 from models.network import RetrievalNetwork
-from tests.training.stages.samples import SPEC, distil_settings
+from tests.training.stages.samples import HEADED, distil_settings
 from training.errors import BadInput
 from training.method.losses import distillation_loss
 from training.stages.batch import Batch
 from training.stages.distil import NO_TYPE, SCALE, SMOOTHING, _Distil, fit_distil, nearest
 from training.stages.trained import load_trained
-
-HEADED = replace(SPEC, pooling="gem", dimension=8)
 
 
 @pytest.fixture

@@ -12,17 +12,16 @@ import time
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.training.stages import samples
+from tests.training.stages.worker import KINDS
 from training.stages.checkpoint import FILE, load_checkpoint
-from training.stages.classify import fit_classify
-from training.stages.retrieve import fit_retrieve
 
-KINDS = {
-    "classify": (fit_classify, samples.classify_settings, {}),
-    "pairs": (fit_retrieve, samples.retrieve_settings, {"accumulate": 2, "patience": 3}),
-    "balanced": (fit_retrieve, samples.balanced_settings, {"freeze": 2, "clip": 1.0}),
+CHANGES = {
+    "classify": {},
+    "pairs": {"accumulate": 2, "patience": 3},
+    "balanced": {"freeze": 2, "clip": 1.0},
+    "distil": {"head_lr_factor": 5.0},
 }
-KILLS = {"classify": 1, "pairs": 2, "balanced": 1}
+KILLS = {"classify": 1, "pairs": 2, "balanced": 1, "distil": 1}
 
 
 def start(folder, out, kind, changes):
@@ -58,13 +57,13 @@ def kill_after(process, out, when, delay):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(CHANGES))
 def test_killed_runs_end_with_the_same_weights(kind, tmp_path, data, stages_folder, console):
-    fit, make, changes = KINDS[kind]
+    fit, make, spec = KINDS[kind]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    changes = {**changes, "epochs": 4}
+    changes = {**CHANGES[kind], "epochs": 4}
     settings = make(stages_folder / "cache", **changes)
-    expected = fit(data, samples.SPEC, settings, whole, console)
+    expected = fit(data, spec, settings, whole, console)
 
     seed = random.SystemRandom().randrange(2**32)
     print(f"kills drawn from seed {seed}")
@@ -77,7 +76,7 @@ def test_killed_runs_end_with_the_same_weights(kind, tmp_path, data, stages_fold
         process = start(stages_folder, broken, kind, changes)
         killed += kill_after(process, broken, place, lot.uniform(0, 0.06)) == -signal.SIGKILL
     assert killed, "every run ended before it was killed"
-    result = fit(data, samples.SPEC, settings, broken, console, resume=True)
+    result = fit(data, spec, settings, broken, console, resume=True)
 
     assert "going on after" in console.file.getvalue()
     assert untimed(result) == untimed(expected)

@@ -1,7 +1,7 @@
 """Runs in a process of its own, to be killed or to train beside others.
 
 Called as ``python -m tests.training.stages.worker FOLDER RUNS``, where RUNS is JSON, a list of
-[OUT, KIND, CHANGES]: KIND is ``classify``, ``pairs`` or ``balanced`` and CHANGES are settings.
+[OUT, KIND, CHANGES]: KIND is one of ``KINDS`` and CHANGES are settings.
 Each process writes the weights it ends with to ``OUT-rank-<n>.safetensors``.
 """
 
@@ -15,14 +15,17 @@ from safetensors.torch import save_file
 
 from tests.training.stages import samples
 from training.stages.classify import fit_classify
+from training.stages.distil import fit_distil
 from training.stages.loop import Loop
 from training.stages.retrieve import fit_retrieve
 
-MAKE = {
-    "classify": samples.classify_settings,
-    "pairs": samples.retrieve_settings,
-    "balanced": samples.balanced_settings,
+KINDS = {
+    "classify": (fit_classify, samples.classify_settings, samples.SPEC),
+    "pairs": (fit_retrieve, samples.retrieve_settings, samples.SPEC),
+    "balanced": (fit_retrieve, samples.balanced_settings, samples.SPEC),
+    "distil": (fit_distil, samples.distil_settings, samples.HEADED),
 }
+"""What trains, makes its settings, and names its network."""
 
 
 def keeping_weights(train, out: str):
@@ -43,9 +46,9 @@ def main(folder: str, runs: str) -> None:
     train = Loop.train
     for out, kind, changes in json.loads(runs):
         Loop.train = keeping_weights(train, out)
-        settings = MAKE[kind](base / "cache", **changes)
-        fit = fit_classify if kind == "classify" else fit_retrieve
-        fit(data, samples.SPEC, settings, Path(out), Console(quiet=True), resume=True)
+        fit, make, spec = KINDS[kind]
+        settings = make(base / "cache", **changes)
+        fit(data, spec, settings, Path(out), Console(quiet=True), resume=True)
 
 
 if __name__ == "__main__":
