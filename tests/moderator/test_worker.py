@@ -7,8 +7,6 @@ the coordinates of the posts' records.
 import base64
 import io
 import json
-import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,49 +216,6 @@ def pour(network: Network, drawn: Callable[..., bytes], count: int, first: int =
         network.post(picture(pictures[n % 3], f"post-{n}"))
 
 
-def test_kills_lose_and_double_nothing(network, member, drawn) -> None:
-    settings = {"max_batch": "4", "cache_entries": "0"}
-    worker = member(**settings).await_ready()
-    total = 0
-    for _ in range(3):
-        pour(network, drawn, 60, total)
-        total += 60
-        until(lambda least=total - 40: network.committed() >= least, "some decisions")
-        worker.kill()
-        worker = member(**settings)
-    ledger = network.ledger(total)
-    assert ledger == network.sources
-    assert worker.stop() == 0
-
-
-def test_members_that_come_and_go_lose_and_double_nothing(network, member, drawn) -> None:
-    first = member("a", max_batch="4").await_ready()
-    pour(network, drawn, 60)
-    second = member("b", max_batch="4")
-    until(lambda: second.metric("moderator_assigned_partitions") == 1, "a share of the partitions")
-    pour(network, drawn, 60, 60)
-    until(lambda: second.metric("moderator_records_read_total") > 0, "work for the second member")
-    assert second.stop() == 0
-    until(lambda: first.metric("moderator_assigned_partitions") == 2, "all partitions again")
-    pour(network, drawn, 30, 120)
-    assert network.ledger(150) == network.sources
-    assert first.stop() == 0
-
-
-def test_a_member_that_was_frozen_past_its_session_doubles_nothing(network, member, drawn) -> None:
-    first = member("a", max_batch="2").await_ready()
-    pour(network, drawn, 100)
-    until(lambda: network.committed() >= 10, "some decisions")
-    first.process.send_signal(signal.SIGSTOP)
-    second = member("b").await_ready()
-    until(lambda: network.committed() >= 100, "the rest by the second member")
-    first.process.send_signal(signal.SIGCONT)
-    pour(network, drawn, 20, 100)
-    assert network.ledger(120) == network.sources
-    until(lambda: first.ready, "the first to be back")
-    assert {first.stop(), second.stop()} == {0}
-
-
 def test_stopping_under_load_finishes_what_was_begun_and_exits_0(network, member, drawn) -> None:
     worker = member(max_batch="4").await_ready()
     pour(network, drawn, 200)
@@ -270,25 +225,6 @@ def test_stopping_under_load_finishes_what_was_begun_and_exits_0(network, member
     again = member().await_ready()
     assert network.ledger(200) == network.sources
     assert again.stop() == 0
-
-
-def test_a_broker_that_restarts_is_waited_for(kafka, network, member, drawn) -> None:
-    worker = member(max_batch="4", stall_timeout="8").await_ready()
-    pour(network, drawn, 50)
-    until(lambda: network.committed() >= 10, "some decisions")
-    kafka.kill()
-    try:
-        until(lambda: worker.get("/readyz")[0] == 503, "being unready")
-        # Longer than what counts as a stall: waiting for the world is not one.
-        for _ in range(24):
-            assert worker.get("/livez") == (200, "ok\n")
-            time.sleep(0.5)
-    finally:
-        kafka.start()
-    until(lambda: worker.ready, "being ready again")
-    pour(network, drawn, 50, 50)
-    assert network.ledger(100) == network.sources
-    assert worker.stop() == 0
 
 
 def test_both_embedders_and_both_deliveries_decide_alike(network, member, topics, drawn) -> None:
