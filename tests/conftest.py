@@ -17,25 +17,31 @@ from tests.services.redis import RedisService
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-LEARNING = tuple(
-    REPOSITORY / "tests" / "training" / name
+SLOW = tuple(
+    REPOSITORY / "tests" / name
     for name in (
-        "calibration",
-        "ranking",
-        "stages",
-        "study",
-        "synthesis",
-        "test_release.py",
-        "tuning",
+        "models/test_backbones.py",
+        "moderator/fetching/test_https.py",
+        "moderator/streaming/test_connecting.py",
+        "moderator/test_drawings.py",
+        "moderator/test_judge.py",
+        "services",
+        "training/calibration",
+        "training/ranking",
+        "training/stages",
+        "training/study",
+        "training/synthesis",
+        "training/test_release.py",
+        "training/tuning",
     )
 )
-"""Tests that draw, train and measure; many short ones, which together take longer than the rest."""
+"""Tests that train, draw, or wait; many short ones, which together take longer than the rest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the services they ask for; those of Kafka are slow, and those that learn."""
+    """Mark tests by the services they ask for; those of Kafka are slow, and those of ``SLOW``."""
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in LEARNING):
+        if any(item.path.is_relative_to(place) for place in SLOW):
             item.add_marker(pytest.mark.slow)
         names = getattr(item, "fixturenames", ())
         if "kafka" in names:
