@@ -5,7 +5,7 @@ makes a healthy Redis look faster than it is. Redis is reached through a proxy, 
 well, down, and slow; the order changes with each round. The rate in each is set against the rate
 of the healthy part of the same round.
 
-    python -m tests.benchmarks.redis_faults [--rounds 5] [--seconds 12] [--posts 4000]
+    python -m tests.benchmarks.redis_faults [--rounds 5] [--seconds 12] [--posts 8000]
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--release", type=Path, default=STARTER)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--posts", type=int, default=4000)
+    parser.add_argument("--posts", type=int, default=8000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         kafka, redis = KafkaService(Path(folder)), RedisService(Path(folder))
