@@ -67,7 +67,7 @@ benchmark-overload: $(READY) ## Measure what each level of overload saves
 	@$(PY) -m tests.benchmarks.shedding --images $(DATA) $(ARGS)
 
 delivery: $(READY) services ## Measure what exactly-once costs against at-least-once
-	@$(PY) -m tests.benchmarks.delivery $(ARGS)
+	@$(PY) -m tests.benchmarks.delivery --images $(DATA) --posts 300 $(ARGS)
 
 soak: $(READY) services ## Have one member decide POSTS posts; memory, descriptors, queues must stay flat
 	@$(PY) -m tests.benchmarks.soak --posts $(POSTS) $(ARGS)
