@@ -8,11 +8,8 @@ FILES ?= 20000
 SEED ?=
 # Photographs to build the starter release from; never part of the repository.
 DATA ?= ../shared/data
-# Posts of a soak.
-POSTS ?= 200000
-
-# How much `make chaos` breaks, and while how many posts flow; ARGS="--release starter" as well.
-POSTS ?= 2000
+# How much `make chaos` breaks; ARGS="--release starter" as well. It and `make soak` take POSTS=, each
+# with a default of its own.
 KILLS ?= 4
 RESTARTS ?= 1
 REBALANCES ?= 2
@@ -70,7 +67,7 @@ delivery: $(READY) services ## Measure what exactly-once costs against at-least-
 	@$(PY) -m tests.benchmarks.delivery --images $(DATA) --posts 300 $(ARGS)
 
 soak: $(READY) services ## Have one member decide POSTS posts; memory, descriptors, queues must stay flat
-	@$(PY) -m tests.benchmarks.soak --posts $(POSTS) $(ARGS)
+	@$(PY) -m tests.benchmarks.soak --posts $(or $(POSTS),200000) $(ARGS)
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)
@@ -79,7 +76,7 @@ fuzz: $(READY) ## Decode damaged images: FILES=20000 of SEED (default: the date)
 	@$(PY) -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos: $(READY) services ## Break members, broker, network: POSTS= KILLS= RESTARTS= REBALANCES= MEMBERS= SEED=
-	@$(PY) -m tests.chaos --posts $(POSTS) --kills $(KILLS) --restarts $(RESTARTS) \
+	@$(PY) -m tests.chaos --posts $(or $(POSTS),2000) --kills $(KILLS) --restarts $(RESTARTS) \
 		--rebalances $(REBALANCES) --members $(MEMBERS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## Remove caches and build outputs; the environment stays

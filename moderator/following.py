@@ -99,16 +99,16 @@ class TopicFollower(ABC):
         records = [record for some in polled.values() for record in some]
         read = records[-1].offset + 1 if records else 0
         # Beyond the last record there may be marks of transactions, or records gone.
-        self._reached = max(self._reached, read, self._position(read))
+        self._reached = max(self._reached, read, self._position())
         at_end = self._reached >= end
         self._apply(records, self._reached, at_end=at_end)
         if at_end:
             self._caught_up.set()
 
-    def _position(self, read: int) -> int:
+    def _position(self) -> int:
         """Return where reading stands, as far as that is to be had: records are never left out."""
         try:
             return self._reader.position()
         except Exception as error:
             logger.warning("%s topic: %s; trying again", self._what, error)
-            return read
+            return 0

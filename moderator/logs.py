@@ -44,10 +44,10 @@ def set_up(serving: Serving, stream: TextIO | None = None) -> None:
         stream: Where to; the standard error when None.
     """
     form = JsonLines() if serving.log_format == "json" else TextLines()
-    _send(form, stream, serving.log_level)
+    handler = _send(form, stream, serving.log_level)
     debugging = serving.log_level == "DEBUG"
     if not debugging:
-        logging.getLogger().handlers[0].addFilter(Seldom())
+        handler.addFilter(Seldom())
     for name in QUIET:
         level = logging.getLogger().level
         logging.getLogger(name).setLevel(level if debugging else max(level, logging.WARNING))
@@ -72,12 +72,13 @@ def set_up_command(serving: Serving, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _send(form: logging.Formatter, stream: TextIO | None, level: str) -> None:
+def _send(form: logging.Formatter, stream: TextIO | None, level: str) -> logging.Handler:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(form)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    return handler
 
 
 class Seldom(logging.Filter):

@@ -24,7 +24,7 @@ ROUNDS = 12
 
 
 def small(tmp_path: Path):
-    amounts = "--posts 2000 --kills 3 --restarts 1 --rebalances 1 --others 0 --seed 4"
+    amounts = "--posts 2000 --kills 3 --restarts 1 --rebalances 2 --others 1 --seed 4"
     return command.order(command.parser().parse_args(amounts.split()), tmp_path)
 
 

@@ -180,6 +180,7 @@ class KafkaService(Service):
         super().__init__("kafka", command, folder)
         self._cluster = f"A{urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')[1:]}"
         self._killed = -math.inf
+        self._controller_config: Path | None = None
         self._apart: GuardedProcess | None = None
         if controller is not None:
             self._apart = self._controller_in(controller)
@@ -198,6 +199,8 @@ class KafkaService(Service):
         """Start it and wait until it answers."""
         if not (self._folder / "data").exists():
             self._format(self._config, *self._format_options)
+            if self._controller_config is not None:
+                self._format(self._controller_config)
         if self._apart is not None:
             if not self._apart.running:
                 self._apart.start()
@@ -292,8 +295,8 @@ class KafkaService(Service):
         """Prepare a controller, and the broker to be without one of its own."""
         place.mkdir(exist_ok=True)
         config = place / "controller.properties"
+        self._controller_config = config
         config.write_text(CONTROLLER.format(controller=self._controller, place=place))
-        self._format(config)
         added = BROKER.format(controller=self._controller, plain=self._plain, sasl=self._sasl)
         self._config.write_text(self._config.read_text() + added)
         command = self._command("kafka.Kafka", str(config), options=SMALL_HEAP)

@@ -287,7 +287,8 @@ def test_ctrl_c_ends_a_replay_with_what_was_found_so_far(
             shown += os.read(ours, 4096)
         replay.send_signal(signal.SIGINT)
         # A terminal that nobody reads is soon full.
-        reading = threading.Thread(target=read_to_end, args=(ours,))
+        rest = bytearray()
+        reading = threading.Thread(target=read_to_end, args=(ours, rest))
         reading.start()
         out, _ = replay.communicate(timeout=60)
         reading.join(10)
@@ -299,13 +300,13 @@ def test_ctrl_c_ends_a_replay_with_what_was_found_so_far(
     found = json.loads(out)
     assert found["interrupted"]
     assert found["posts"] < 3000
-    assert b"Traceback" not in shown
+    assert b"Traceback" not in shown + rest
     with kafka.admin() as admin:
-        assert topics.group not in {str(getattr(g, "group_id", g)) for g in admin.list_groups()}
+        assert not any(topics.group in str(each) for each in admin.list_groups())
 
 
-def read_to_end(file: int) -> None:
+def read_to_end(file: int, into: bytearray) -> None:
     """Read what comes until the other side is closed."""
     with suppress(OSError):
-        while os.read(file, 4096):
-            pass
+        while data := os.read(file, 4096):
+            into += data
