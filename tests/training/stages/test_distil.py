@@ -147,6 +147,17 @@ def test_what_cannot_be_learnt_so_is_told(changes, said, taught_data, cache):
         _Distil(RetrievalNetwork(HEADED), taught_data, distil_settings(cache, **changes))
 
 
+def test_a_head_that_does_not_begin_near_the_teacher_learns(
+    taught_data, cache, console, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_Distil, "begin", lambda stage, embed: None)
+    settings = distil_settings(cache, epochs=8, lr=3e-4, head_lr_factor=5.0, batch=8)
+    fit_distil(taught_data, HEADED, settings, tmp_path / "run", console)
+    lines = [json.loads(line) for line in (tmp_path / "run/progress.jsonl").open()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.85 * losses[0]
+
+
 def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
     settings = distil_settings(cache, epochs=6, head_lr_factor=5.0)
     result = fit_distil(taught_data, HEADED, settings, tmp_path / "run", console)
