@@ -1,4 +1,4 @@
-"""Families and display names of types, from a table or from the names of folders. Knows no images.
+"""Families and display names of types, from tables or from the names of folders. Knows no images.
 
 A table is JSON: ``{"types": {"<type>": {"family": "pistol", "display_name": "Glock pistol"}}}``.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.errors import BadRelease
 from models.types import Types
+from training.data.types14k import find_type, firearm14k_types
 from training.errors import BadInput
 
 STARTER = Path(__file__).with_name("types_starter.json")
@@ -21,13 +22,18 @@ def named(names: Collection[str], known: Types) -> Types:
 
     Args:
         names: Of the types, as their folders are called.
-        known: Of a table. A type missing in it is called as its folder, with blanks for ``_``
+        known: Of a table. A type missing in it is described as Firearm 14k's type of this name or
+            alias; one that is missing there too is called as its folder, with blanks for ``_``
             and ``+``.
     """
+    shipped = firearm14k_types()
     entries = {}
     for name in names:
+        other = find_type(name)
         if name in known.names:
             entries[name] = (known.family(name), known.display_name(name))
+        elif other is not None:
+            entries[name] = (shipped.family(other), shipped.display_name(other))
         else:
             entries[name] = (FAMILY, name.replace("_", " ").replace("+", " ").strip() or name)
     return Types(entries)

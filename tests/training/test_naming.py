@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from models.types import Types
 from training.errors import BadInput
 from training.naming import STARTER, named, read_types
 
@@ -17,6 +18,20 @@ def test_names_come_from_the_table_and_else_from_the_folder(tmp_path):
     assert types.family("glock") == "pistol"
     assert types.display_name("Desert+Eagle_mk") == "Desert Eagle mk"
     assert types.family("Desert+Eagle_mk") == "firearm"
+
+
+def test_types_of_firearm_14k_have_their_labels_without_a_table():
+    types = named(["AK+47", "ak_47", "m1014", "Home+made"], read_types(None))
+    assert types.names == ("AK+47", "Home+made", "ak_47", "m1014")
+    for name in ("AK+47", "ak_47"):
+        assert (types.family(name), types.display_name(name)) == ("rifle", "AK-47 rifle")
+    assert types.family("m1014") == "shotgun"
+    assert (types.family("Home+made"), types.display_name("Home+made")) == ("firearm", "Home made")
+
+
+def test_the_users_table_goes_before_firearm_14k():
+    own = Types({"AK+47": ("toy", "Wooden AK")})
+    assert named(["AK+47"], own).display_name("AK+47") == "Wooden AK"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"types": {"glock": {}}}', '{"types": {"a": 1}}'])

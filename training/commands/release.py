@@ -24,7 +24,11 @@ from training.commands.output import PLACE, build_release, release_options
     help="CSV file with the columns file (relative to the CSV), dup_group, source_repo and, if "
     "you like, role: near copies and sources are then kept on one side.",
 )
-@click.option("--types", type=PLACE, help="JSON table of families and display names of types.")
+@click.option(
+    "--types",
+    type=PLACE,
+    help="JSON table of families and display names of types; else Firearm 14k's.",
+)
 @click.option(
     "--run",
     type=PLACE,

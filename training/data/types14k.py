@@ -1,7 +1,7 @@
 """The 167 types of Firearm 14k: families, names for people, other names and counts. Plain data.
 
-The table ``firearm14k_types.json`` also serves wherever a table of types does (see
-``training.naming``), so that a release with the data set's type names gets these labels.
+``training.naming`` looks here for types that no table of the user names. The table
+``firearm14k_types.json`` also serves wherever a table of types does.
 """
 
 import json
