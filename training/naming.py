@@ -29,10 +29,9 @@ def named(names: Collection[str], known: Types) -> Types:
     shipped = firearm14k_types()
     entries = {}
     for name in names:
-        other = find_type(name)
         if name in known.names:
             entries[name] = (known.family(name), known.display_name(name))
-        elif other is not None:
+        elif (other := find_type(name)) is not None:
             entries[name] = (shipped.family(other), shipped.display_name(other))
         else:
             entries[name] = (FAMILY, name.replace("_", " ").replace("+", " ").strip() or name)

@@ -27,7 +27,8 @@ from training.commands.output import PLACE, build_release, release_options
 @click.option(
     "--types",
     type=PLACE,
-    help="JSON table of families and display names of types; else Firearm 14k's.",
+    help="JSON table of families and display names of types; what it does not name is looked up "
+    "among Firearm 14k's.",
 )
 @click.option(
     "--run",
