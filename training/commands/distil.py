@@ -45,4 +45,4 @@ def command(out: Path, *, resume: bool, dry_run: bool, **options: Any) -> None:
     console = Console(stderr=True, soft_wrap=True)
     result = fit_distil(data, spec, settings, out, console, resume=resume, dry_run=dry_run)
     if not dry_run:
-        click.echo(f"best validation mAP {result['best_map']:.4f} in {out}")
+        click.echo(f"best agreement with the teacher {result['best_agreement']:.4f} in {out}")

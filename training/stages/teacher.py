@@ -41,30 +41,35 @@ FLOOR = 1e-6
 """Least variance along a direction, as a share of the largest."""
 
 
-def taught(photos: Sequence[Photo], settings: DistilSettings, dimension: int) -> Rows:
+def taught(
+    photos: Sequence[Photo], others: Sequence[Photo], settings: DistilSettings, dimension: int
+) -> tuple[Rows, Rows]:
     """Return what the teacher says of photographs, in as many dimensions as the learner has.
 
     Args:
-        photos: Of which it is asked; some are of firearms.
+        photos: That are learnt from; some are of firearms.
+        others: That are not; they say nothing of how the rows of any are made.
         settings: Name the teacher, and the folder that its embeddings are kept in.
         dimension: D, of the learner.
 
     Returns:
-        float32[N, D], L2-normalised: the teacher's embeddings, on the D directions along which
-        those of these firearms differ most; see ``projected``.
+        float32[N, D] of ``photos`` and float32[M, D] of ``others``, L2-normalised: the teacher's
+        embeddings, on the D directions along which those of the firearms that are learnt from
+        differ most; see ``projected``.
 
     Raises:
         BadInput: A photograph cannot be read, or there are fewer firearms than dimensions.
         ModelError: There is no such teacher.
     """
-    rows = _embedded(photos, settings)
-    firearms = rows[[photo.firearm for photo in photos]]
+    rows = _embedded((*photos, *others), settings)
+    firearms = rows[: len(photos)][[photo.firearm for photo in photos]]
     if min(firearms.shape) < dimension:
         raise BadInput(
             f"a teacher of {rows.shape[1]} dimensions and {len(firearms)} firearms cannot "
             f"teach {dimension}; give a lower --dimension"
         )
-    return projected(rows, firearms, dimension)
+    found = projected(rows, firearms, dimension)
+    return found[: len(photos)], found[len(photos) :]
 
 
 def projected(rows: Rows, firearms: Rows, dimension: int) -> Rows:

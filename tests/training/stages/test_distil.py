@@ -15,6 +15,7 @@ from training.errors import BadInput
 from training.method.losses import distillation_loss
 from training.stages.batch import Batch
 from training.stages.distil import NO_TYPE, SCALE, SMOOTHING, _Distil, fit_distil, nearest
+from training.stages.teacher import taught
 from training.stages.trained import load_trained
 
 
@@ -128,6 +129,24 @@ def test_every_photograph_of_the_validation_is_asked(stage, taught_data):
     assert set(stage.measured) == set(whole)
 
 
+def test_a_network_is_judged_by_what_the_teacher_says_of_the_validation(stage, cache):
+    photos = stage._validation.database
+    _, said = taught(stage.photos, photos, distil_settings(cache), 8)
+    own = {photo.path: row for photo, row in zip(photos, said, strict=True)}
+
+    def judged(turn):
+        figures = stage.figures(lambda asked: np.stack([own[p.path] for p in asked]) @ turn)
+        return figures[stage.judged_by], figures["map"]
+
+    mixed = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0].astype(np.float32)
+    right, order = judged(np.eye(8, dtype=np.float32))
+    turned, same_order = judged(mixed)
+    assert right == pytest.approx(1, abs=1e-5)
+    assert turned == pytest.approx(float(((said @ mixed) * said).sum(axis=1).mean()), abs=1e-5)
+    assert turned < 0.9
+    assert same_order == pytest.approx(order)
+
+
 def test_types_need_not_teach(taught_data, cache):
     torch.manual_seed(0)
     settings = distil_settings(cache, label_weight=0.0)
@@ -165,7 +184,9 @@ def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
     losses = [line["loss"] for line in lines if "loss" in line]
     # By a few parts in a hundred: the head begins near its best.
     assert losses[-1] < losses[0]
-    assert 0 <= result["best_map"] <= 1
+    agreed = [line["agreement"] for line in lines]
+    assert result["best_agreement"] == max(agreed[1:])
+    assert agreed.index(max(agreed[1:]), 1) == result["best_epoch"]
     assert result["stage"] == "distil"
     network = load_trained(tmp_path / "run")
     assert network.spec.dimension == 8
