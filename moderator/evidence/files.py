@@ -18,7 +18,7 @@ from moderator.errors import BadSettings
 TEMPORARY = ".writing"
 """Folder of what is being written; beside the others, so that renaming stays on one disk."""
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 """Times that a folder is made anew which others remove as empty."""
 
 LOCAL = ("", "file", "local")
@@ -136,19 +136,18 @@ class LocalFiles:
 
     def _put(self, temporary: Path, target: Path) -> None:
         for attempt in range(ATTEMPTS):
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 temporary.replace(target)
                 break
-            except FileNotFoundError:
-                # Somebody removed the folder, which was empty.
+            except (FileNotFoundError, FileExistsError):
+                # Somebody removed the folder, which was empty; or removed it between making it,
+                # as it was there, and looking whether it is one.
                 if attempt == ATTEMPTS - 1:
                     raise
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # Where it is gone already, so is the file: somebody removed both.
+        with contextlib.suppress(FileNotFoundError):
+            _sync(target.parent)
 
     def remove(self, path: str) -> None:
         """See ``Files.remove``; folders that are empty then go as well."""
@@ -260,6 +259,14 @@ class ObjectFiles:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def _sync(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _unless_gone(error: OSError) -> None:
