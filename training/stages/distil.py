@@ -119,10 +119,8 @@ class _Distil:
         labels += [NO_TYPE] * (len(self.photos) - len(labels))
         self._labels = torch.tensor(labels)
         self._firearms = len(data.train) + len(data.untyped)
-        targets, self._expected = taught(
-            self.photos, self._validation.database, settings, network.dimension
-        )
-        self._targets = torch.from_numpy(targets)
+        said = taught(self.photos, self._validation.database, settings, network.dimension)
+        self._targets, self._expected = map(torch.from_numpy, said)
         self._linear = None if Path(settings.init).is_dir() else network.head
         if self._linear is not None:
             # It keeps the features' own cosines; ``begin`` turns them to the teacher's.
@@ -172,11 +170,13 @@ class _Distil:
     def figures(self, embed: Embed) -> Mapping[str, float]:
         """Return how the validation is ranked, and how far the teacher is agreed with there.
 
-        ``agreement`` is the mean cosine, in -1..1, of what network and teacher say of a photograph.
+        ``agreement`` is 0 where the network says what the teacher says, and below it by the loss
+        of embeddings and similarities where it does not.
         """
-        rows = embed(self._validation.database)
-        agreement = float((rows * self._expected).sum(axis=1).mean())
-        return {"agreement": agreement, **retrieval_figures(self._validation, embed)}
+        rows = torch.from_numpy(embed(self._validation.database))
+        weight = self._settings.similarity_weight
+        wrong = distillation_loss(rows, self._expected, similarity_weight=weight)
+        return {"agreement": -float(wrong), **retrieval_figures(self._validation, embed)}
 
 
 def nearest(rows: Rows, targets: Rows) -> Rows:

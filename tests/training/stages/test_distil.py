@@ -141,9 +141,10 @@ def test_a_network_is_judged_by_what_the_teacher_says_of_the_validation(stage, c
     mixed = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0].astype(np.float32)
     right, order = judged(np.eye(8, dtype=np.float32))
     turned, same_order = judged(mixed)
-    assert right == pytest.approx(1, abs=1e-5)
-    assert turned == pytest.approx(float(((said @ mixed) * said).sum(axis=1).mean()), abs=1e-5)
-    assert turned < 0.9
+    assert right == pytest.approx(0, abs=1e-5)
+    # The similarities between photographs are as they were.
+    assert turned == pytest.approx(float(((said @ mixed) * said).sum(axis=1).mean()) - 1, abs=1e-4)
+    assert turned < -0.1
     assert same_order == pytest.approx(order)
 
 
@@ -185,7 +186,7 @@ def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
     # By a few parts in a hundred: the head begins near its best.
     assert losses[-1] < losses[0]
     agreed = [line["agreement"] for line in lines]
-    assert result["best_agreement"] == max(agreed[1:])
+    assert result["best_agreement"] == max(agreed[1:]) < 0
     assert agreed.index(max(agreed[1:]), 1) == result["best_epoch"]
     assert result["stage"] == "distil"
     network = load_trained(tmp_path / "run")
