@@ -127,7 +127,8 @@ SCALED = Schedule(
 )
 
 NEIGHBOURS = 20
-"""Averaged twice, 20 are better than 10 on the validation types of four splits of five."""
+"""On the validation types of five splits, averaged twice, 20 are better than 10 on three and worse
+on one; see ``training/results/tried.md``."""
 
 
 def methods(schedule: Schedule) -> tuple[Method, ...]:
