@@ -86,8 +86,9 @@ def distance_figure(entries: Sequence[Entry], said: str) -> "Figure":
             axis.stairs(height, edges, color=colour, alpha=0.2, fill=True)
             axis.axvline(mean, color=colour, linestyle=dash, linewidth=0.8)
         axis.set(title=name, xlabel="Euclidean distance (embeddings of norm 1)", xlim=(0, 2))
-        axis.set_ylim(bottom=0)
         axis.legend(fontsize=7, loc="upper left")
+    # When all is drawn: a limit that is set ends the search for the others.
+    axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("share of pairs (%)")
     return figure
 

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,6 +60,19 @@ def test_histograms_are_shares_of_all_pairs(entries):
     means = [one["distances"]["same"] for one in entries if one["label"] == "cls+double"]
     mean = sum(m["mean"] * m["pairs"] for m in means) / sum(m["pairs"] for m in means)
     assert f"same type, mean {mean:.2f}" in texts(figure)
+
+
+def test_no_histogram_is_cut_off_by_a_flatter_one_before_it(entries):
+    flat, narrow = copy.deepcopy(entries[2]), copy.deepcopy(entries[3])
+    for kind in ("same", "other"):
+        counts = flat["distances"][kind]["counts"]
+        flat["distances"][kind]["counts"] = [10] * len(counts)
+        narrow["distances"][kind]["counts"] = [0] * (len(counts) - 1) + [10]
+    figure = distance_figure([flat, narrow], "said")
+    for axis in figure.axes:
+        highest = max(patch.get_data().values.max() for patch in axis.patches)
+        assert axis.get_ylim()[0] == 0
+        assert axis.get_ylim()[1] > highest
 
 
 def test_curves_show_the_summary_and_the_papers_figures(entries):
