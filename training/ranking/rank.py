@@ -46,7 +46,7 @@ def rank(
     Raises:
         ValueError: Shapes or lengths do not fit, or a figure is not finite.
     """
-    _check(queries, database, relevant, ignored)
+    check_asked(queries, database, relevant, ignored)
     size = len(database)
     order, similarities, marks = [], [], []
     for place, query in enumerate(queries):
@@ -60,12 +60,17 @@ def rank(
     return Ranked(tuple(order), tuple(similarities), tuple(marks))
 
 
-def _check(
+def check_asked(
     queries: Rows,
     database: Rows,
     relevant: Sequence[Collection[int]],
     ignored: Sequence[Collection[int]],
 ) -> None:
+    """Refuse what cannot be ranked; see ``rank``.
+
+    Raises:
+        ValueError: Shapes or lengths do not fit, or an embedding is not finite.
+    """
     if queries.ndim != 2 or database.ndim != 2 or queries.shape[1] != database.shape[1]:
         raise ValueError(f"queries {queries.shape} and database {database.shape} do not fit")
     if len(relevant) != len(queries) or (ignored and len(ignored) != len(queries)):

@@ -173,10 +173,15 @@ class _Distil:
         ``agreement`` is 0 where the network says what the teacher says, and below it by the loss
         of embeddings and similarities where it does not.
         """
-        rows = torch.from_numpy(embed(self._validation.database))
-        weight = self._settings.similarity_weight
-        wrong = distillation_loss(rows, self._expected, similarity_weight=weight)
-        return {"agreement": -float(wrong), **retrieval_figures(self._validation, embed)}
+        photos, weight = self._validation.database, self._settings.similarity_weight
+        rows = embed(photos)
+        said = torch.from_numpy(rows)
+        wrong = distillation_loss(said, self._expected, similarity_weight=weight)
+        own = {photo.path: row for photo, row in zip(photos, rows, strict=True)}
+        ranked = retrieval_figures(
+            self._validation, lambda some: np.stack([own[p.path] for p in some])
+        )
+        return {"agreement": -float(wrong), **ranked}
 
 
 def nearest(rows: Rows, targets: Rows) -> Rows:

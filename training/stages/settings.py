@@ -234,7 +234,7 @@ class DistilSettings(Settings):
     optimiser: str = setting("adamw", "What takes the steps.", OPTIMISERS)
     lr: float = setting(2e-4, "Highest learning rate.")
     head_lr_factor: float = setting(
-        1.0, "By which the rate of the head and of types is higher; they begin near their best."
+        5.0, "By which the rate of the head and of types is higher; they begin near their best."
     )
     weight_decay: float = setting(1e-4, "Of SGD for all; AdamW spares biases and norms.")
     schedule: str = setting("cosine", "How the learning rate falls.", SCHEDULES)
@@ -253,9 +253,9 @@ class DistilSettings(Settings):
     teacher_size: int = setting(260, "Side in pixels of the squares that it takes.")
     teacher_pooling: str = setting("gem", "How its feature map becomes a vector.", POOLINGS)
     similarity_weight: float = setting(
-        20.0, "Of the loss of similarities between photographs, beside that of embeddings."
+        40.0, "Of the loss of similarities between photographs, beside that of embeddings."
     )
-    label_weight: float = setting(0.15, "Of the loss of telling types apart; 0: without types.")
+    label_weight: float = setting(1.0, "Of the loss of telling types apart; 0: without types.")
 
     def _ranges(self) -> tuple[tuple[str, float, float], ...]:
         return (

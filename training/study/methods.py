@@ -119,10 +119,6 @@ SCALED = Schedule(
         **COMMON,
         # It learns at the size that it is measured at.
         "smallest": 160,
-        "epochs": 8,
-        "head_lr_factor": 5.0,
-        "similarity_weight": 40.0,
-        "label_weight": 1.0,
     },
 )
 

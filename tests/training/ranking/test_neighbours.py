@@ -68,6 +68,31 @@ def test_a_photograph_is_found_through_what_lies_between():
     assert chained.order[0].tolist()[:2] == [0, 1]
 
 
+def test_what_cannot_be_ranked_is_refused():
+    database = some(5)
+    for relevant, ignored in (
+        ([{1}], ()),
+        ([{1}] * 3, ()),
+        ([{1}] * 2, [{0}]),
+        ([{1}] * 2, [{0}] * 3),
+    ):
+        with pytest.raises(ValueError, match="2 queries have"):
+            rank_with_neighbours(database[:2], database, relevant, ignored, count=2)
+    with pytest.raises(ValueError, match="do not fit"):
+        rank_with_neighbours(database, some(5, dimension=3), [{1}] * 5, count=2)
+    with pytest.raises(ValueError, match="not finite"):
+        rank_with_neighbours(database[:1], database * np.float32(np.nan), [{1}], count=2)
+
+
+def test_nothing_is_found_in_an_empty_database_or_where_all_is_ignored():
+    database = some(3)
+    assert rank_with_neighbours(database, database[:0], [()] * 3, count=2).order[0].size == 0
+    everything = [set(range(3))] * 3
+    assert (
+        rank_with_neighbours(database, database, [()] * 3, everything, count=2).order[0].size == 0
+    )
+
+
 def test_averaging_with_nothing_is_refused():
     with pytest.raises(ValueError, match="0 neighbours"):
         rank_with_neighbours(some(1), some(3), [{1}], count=0)

@@ -97,6 +97,9 @@ def distil_settings(cache: Path, **changes: Any) -> DistilSettings:
         "teacher": "squeezenet1_1",
         "teacher_weights": "random",
         "teacher_size": SIDE,
+        "similarity_weight": 20.0,
+        "label_weight": 0.15,
+        "head_lr_factor": 1.0,
     }
     return DistilSettings(**{**SHORT, **few, "cache": str(cache), **changes})
 

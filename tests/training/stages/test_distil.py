@@ -148,6 +148,20 @@ def test_a_network_is_judged_by_what_the_teacher_says_of_the_validation(stage, c
     assert same_order == pytest.approx(order)
 
 
+def test_similarities_between_photographs_count_in_the_judgement(stage, cache):
+    photos = stage._validation.database
+    _, said = taught(stage.photos, photos, distil_settings(cache), 8)
+    other = np.roll(said, 1, axis=0)
+    own = {photo.path: row for photo, row in zip(photos, other, strict=True)}
+    found = stage.figures(lambda asked: np.stack([own[p.path] for p in asked]))["agreement"]
+    places = range(len(said))
+    near = sum(1 - float(other[n] @ said[n]) for n in places) / len(said)
+    squares = [float(other[n] @ other[m] - said[n] @ said[m]) ** 2 for n in places for m in places]
+    apart = sum(squares) / len(squares)
+    assert 20 * apart > 0.1
+    assert found == pytest.approx(-(near + 20 * apart), rel=1e-3)
+
+
 def test_types_need_not_teach(taught_data, cache):
     torch.manual_seed(0)
     settings = distil_settings(cache, label_weight=0.0)
