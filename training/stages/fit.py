@@ -149,6 +149,8 @@ def _asked(
     return {
         **settings.to_json(),
         "stage": make.name,  # type: ignore[attr-defined]
+        # The best so far, in a checkpoint, is a figure of this name.
+        "judged_by": make.judged_by,  # type: ignore[attr-defined]
         "network": spec.to_json(),
         "data": dataset_digest(tuple(used(data))),
     }

@@ -207,6 +207,17 @@ def test_a_run_learns_and_is_kept(taught_data, cache, console, tmp_path):
     assert network.spec.dimension == 8
 
 
+def test_a_run_that_was_judged_by_something_else_does_not_go_on(
+    taught_data, cache, console, tmp_path
+):
+    settings = distil_settings(cache, epochs=1)
+    fit_distil(taught_data, HEADED, settings, tmp_path, console)
+    asked = json.loads((tmp_path / "settings.json").read_text())
+    (tmp_path / "settings.json").write_text(json.dumps({**asked, "judged_by": "map"}))
+    with pytest.raises(BadInput, match="--judged-by map then, agreement now"):
+        fit_distil(taught_data, HEADED, settings, tmp_path, console, resume=True)
+
+
 def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(taught_data, cache, console, tmp_path):
     settings = distil_settings(cache, epochs=2)
     fit_distil(taught_data, HEADED, settings, tmp_path / "whole", console)
