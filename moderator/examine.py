@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -20,14 +19,14 @@ from prometheus_client import Counter, Histogram
 
 from models.index import Neighbours
 from models.policy import Policy
+from moderator.batch import Batch, Picture, Seen
 from moderator.caching.cached import Cached, EmbeddingCache
-from moderator.canary import Expectation, checked
+from moderator.canary import checked
 from moderator.canary_watch import CanaryWatch
 from moderator.decide import (
     Actions,
     ImageDecision,
     PostDecision,
-    Reason,
     decide_image,
     decide_post,
     unjudged,
@@ -35,7 +34,7 @@ from moderator.decide import (
 from moderator.decisions import SHED, Decided, DecidedImage, Provenance, Shed
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import Decoded, DecodePool
-from moderator.embedder import Embedder, Embeddings, Frame
+from moderator.embedder import Embedder, Frame
 from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
 from moderator.overload import Level
@@ -69,75 +68,6 @@ class ImageFetcher(Protocol):
     def fetch(self, url: str) -> Future[bytes]:
         """Begin to fetch; the future raises ``Unreachable``."""
         ...
-
-
-@dataclass(eq=False, slots=True)
-class Picture:
-    """An image on its way; what is the same picture within a batch shares ``seen``."""
-
-    image: PostImage
-    data: bytes | None = None
-    fetching: Future[bytes] | None = None
-    fault: tuple[Reason, str] | None = None
-    seen: "Seen | None" = None
-
-
-@dataclass(eq=False, slots=True)
-class Seen:
-    """One distinct picture of a batch.
-
-    ``sizes`` are its frames' heights and widths in pixels as the network takes them, ``rows`` the
-    places of their embeddings, and of their regions', among the batch's. ``shed`` names what was
-    left out of it because posts are late.
-    """
-
-    digest: str
-    decoding: Future[Decoded] | None = None
-    fault: tuple[Reason, str] | None = None
-    width: int = 0
-    height: int = 0
-    cached: bool = False
-    sizes: tuple[tuple[int, int], ...] = ()
-    rows: slice = field(default_factory=lambda: slice(0, 0))
-    embeddings: NDArray[np.float16] | None = None
-    shed: tuple[Shed, ...] = ()
-
-
-@dataclass(eq=False, slots=True)
-class Batch:
-    """Posts on their way together; ``opened`` is a monotonic time in seconds.
-
-    ``level`` says what is left out of judging all of them; ``canaries`` says by its post's
-    decision id what is expected of a canary. ``keep`` holds on to the pictures' bytes after they
-    were given to be decoded; what is not ``measured`` leaves the metrics of the stages alone.
-    """
-
-    posts: Sequence[Post]
-    pictures: Sequence[Sequence[Picture]]
-    opened: float
-    level: Level = Level.WHOLE
-    seen: dict[str, Seen] = field(default_factory=dict)
-    embedding: Future[Embeddings] | None = None
-    slots: list[int] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    canaries: dict[str, Expectation] = field(default_factory=dict)
-    keep: bool = False
-    measured: bool = True
-
-    def each(self) -> Iterator[Picture]:
-        """Yield every picture of every post."""
-        for pictures in self.pictures:
-            yield from pictures
-
-    def of_canaries(self) -> set[str]:
-        """Return the digests of the pictures that canaries show."""
-        return {
-            picture.seen.digest
-            for post, pictures in zip(self.posts, self.pictures, strict=True)
-            if post.decision_id in self.canaries
-            for picture in pictures
-            if picture.seen is not None
-        }
 
 
 class Examiner:

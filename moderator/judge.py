@@ -30,7 +30,8 @@ from moderator.records import Post, PostImage, Record
 from moderator.settings import Settings
 
 if TYPE_CHECKING:
-    from moderator.examine import Batch, Examiner
+    from moderator.batch import Batch
+    from moderator.examine import Examiner
 
 TOPIC = "file"
 """Topic that a decision names as its source, for want of one."""

@@ -17,11 +17,11 @@ from prometheus_client import Counter
 
 from models.release import Release
 from moderator.assembly import same_embeddings
+from moderator.batch import Batch, Picture, Seen
 from moderator.decide import PostDecision
 from moderator.decisions import Decided, decision_record
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import Decoded
-from moderator.examine import Batch, Picture, Seen
 from moderator.rollout.servable import OpenOverlay, Servable, ready_servable
 from moderator.rollout.shadow_topic import ShadowTopic
 from moderator.settings import Settings

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
+from moderator.batch import Batch
 from moderator.decisions import Decided
-from moderator.examine import Batch
 from moderator.records import Post
 from moderator.rollout.servable import Servable
 from moderator.rollout.shadow import Shadow
