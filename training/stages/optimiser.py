@@ -1,7 +1,7 @@
 """Which parameters learn, how fast, and by which rule. Must not know images or losses."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,15 +14,22 @@ from training.stages.settings import Settings
 
 
 def parts(trunk: nn.Module) -> list[nn.Module]:
-    """Return the parts of a trunk, lowest first: its children, and those of its sequences."""
+    """Return the parts of a trunk, lowest first: its children, sequences taken apart to the last.
+
+    So a part is a filter, a norm, or a block that is more than its own parts in a row.
+    """
     children = list(trunk.children())
     while len(children) == 1:
         children = list(children[0].children())
-    found: list[nn.Module] = []
+    return list(_apart(children))
+
+
+def _apart(children: Iterable[nn.Module]) -> Iterator[nn.Module]:
     for child in children:
-        whole = not isinstance(child, nn.Sequential) or not len(child)
-        found += [child] if whole else list(child.children())
-    return found
+        if isinstance(child, nn.Sequential) and len(child):
+            yield from _apart(child)
+        else:
+            yield child
 
 
 def freeze(network: RetrievalNetwork, settings: Settings) -> None:

@@ -59,6 +59,10 @@ class Area:
         """Return where it is once left and right are swapped."""
         return Area(1 - self.right, self.top, 1 - self.left, self.bottom)
 
+    def upended(self) -> "Area":
+        """Return where it is once the picture is turned by a quarter, against the clock."""
+        return Area(self.top, 1 - self.right, self.bottom, 1 - self.left)
+
     def turned(self, degrees: float, width: int, height: int) -> "Area":
         """Return the upright rectangle about it once the picture is turned about its centre.
 

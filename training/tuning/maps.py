@@ -33,7 +33,7 @@ from training.tuning.settings import TuneSettings
 if TYPE_CHECKING:
     from torch import nn
 
-VERSION = 1
+VERSION = 2
 """Of the code that makes pictures; another one makes maps anew."""
 
 SHARD = 512

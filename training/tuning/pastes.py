@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from training.tuning.areas import Area
 from training.tuning.photometry import vary
-from training.tuning.views import Picture, mirrored
+from training.tuning.views import UPENDED, Picture, mirrored
 
 Chance = np.random.Generator
 Mask = NDArray[np.bool_]
@@ -60,8 +60,9 @@ def laid(firearm: Picture, scene: Image.Image, chance: Chance) -> Picture | None
     if found is None:
         return None
     thing, shape = found
-    if chance.random() < 0.6:
-        degrees = float(chance.uniform(-TURN, TURN))
+    quarters = 90.0 * int(chance.integers(1, 4)) if chance.random() < UPENDED else 0.0
+    if quarters or chance.random() < 0.6:
+        degrees = quarters + float(chance.uniform(-TURN, TURN))
         thing = thing.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
         shape = shape.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
     thing = ImageEnhance.Brightness(thing).enhance(float(chance.uniform(DARKEST, LIGHTEST)))

@@ -37,13 +37,13 @@ class TuneSettings:
         "Where the trunk's weights come from: efficientnet-lite, imagenet, a name or file that "
         "fits the backbone, or random.",
     )
-    size: int = setting(260, "Side in pixels of the squares that the network takes.")
+    size: int = setting(320, "Side in pixels of the squares that the network takes.")
     pooling: str = setting("gem", "How the feature map becomes a vector.", POOLINGS)
     gem_power: float = setting(3.0, "GeM's exponent.")
     dimension: int = setting(256, "Of the embeddings.")
-    cut: int = setting(8, "Lowest parts of the trunk that stay as they are, as --freeze counts.")
+    cut: int = setting(20, "Lowest parts of the trunk that stay as they are, as --freeze counts.")
     regions: tuple[str, ...] = setting(
-        ("5:4", "3:3"),
+        ("6:4", "4:3"),
         "Windows that are learnt from and served beside the whole image, as SIDE:STRIDE in cells "
         "of the feature map; repeatable.",
     )

@@ -36,6 +36,13 @@ INSET = (0.35, 0.85)
 TURN = 20.0
 """Degrees by which a picture is turned at most."""
 
+UPENDED = 0.25
+"""How often a picture is turned by a quarter as well: photographs that were taken upright, and
+firearms that stand or hang."""
+
+CORNERS = (None, None, (0, 0, 0), (255, 255, 255))
+"""Of which one is drawn for what a turned picture does not fill; None: its first pixel's colour."""
+
 BACKGROUND = (0.12, 0.6)
 """Share of a photograph that a part of its background takes, from the least to the most."""
 
@@ -74,8 +81,12 @@ def reframed(picture: Picture, chance: Chance, *, firearm: bool) -> Picture:
         seen = _inset(seen, chance, firearm=firearm)
     if chance.random() < 0.5:
         seen = mirrored(seen)
+    if chance.random() < UPENDED:
+        for _ in range(1 + 2 * int(chance.integers(2))):
+            seen = upended(seen)
     if chance.random() < 0.6:
-        seen = turned(seen, float(chance.uniform(-TURN, TURN)))
+        degrees = float(chance.uniform(-TURN, TURN))
+        seen = turned(seen, degrees, CORNERS[int(chance.integers(len(CORNERS)))])
     return seen
 
 
@@ -112,10 +123,24 @@ def mirrored(picture: Picture) -> Picture:
     return Picture(image, tuple(area.mirrored() for area in picture.firearms))
 
 
-def turned(picture: Picture, degrees: float) -> Picture:
-    """Turn a picture about its centre; the corners take the colour of the first pixel."""
+def upended(picture: Picture) -> Picture:
+    """Turn a picture by a quarter, against the clock."""
+    image = picture.image.transpose(Image.Transpose.ROTATE_90)
+    return Picture(image, tuple(area.upended() for area in picture.firearms))
+
+
+def turned(
+    picture: Picture, degrees: float, corners: tuple[int, int, int] | None = None
+) -> Picture:
+    """Turn a picture about its centre.
+
+    Args:
+        picture: To turn.
+        degrees: Against the clock.
+        corners: RGB of what it does not fill; None: the colour of its first pixel.
+    """
     image = picture.image
-    corner = image.getpixel((0, 0))
+    corner = corners or image.getpixel((0, 0))
     areas = tuple(area.turned(degrees, *image.size) for area in picture.firearms)
     return Picture(
         image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=corner),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.training.tuning.samples import FRAME, extent, in_pixels, red, striped
 from training.tuning.areas import WHOLE, Area, areas_of, overlap
-from training.tuning.views import cut, mirrored, turned
+from training.tuning.views import cut, mirrored, turned, upended
 
 SHARE = st.floats(-0.5, 1.5)
 
@@ -56,6 +56,22 @@ def test_boxes_become_areas():
 def near(picture, slack):
     found = extent(red(picture.image, 200))
     assert in_pixels(picture.firearms[0], picture.image) == pytest.approx(found, abs=slack)
+
+
+def test_a_quarter_turn_takes_the_area_with_it():
+    picture = striped()
+    for _ in range(4):
+        picture = upended(picture)
+        near(picture, 1)
+    assert picture.image.tobytes() == striped().image.tobytes()
+    once = upended(striped())
+    assert once.image.size == striped().image.size[::-1]
+
+
+def test_corners_of_a_turned_picture_have_the_colour_that_is_given():
+    for corners, colour in (((0, 0, 0), (0, 0, 0)), (None, striped().image.getpixel((0, 0)))):
+        found = turned(striped(), 15, corners).image
+        assert found.getpixel((0, found.height - 1)) == colour
 
 
 def test_a_part_has_the_firearm_where_its_colour_is():
