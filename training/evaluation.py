@@ -54,6 +54,7 @@ def look_at(
         neighbours=settings.neighbours,
         temperature=settings.temperature,
         lookalike_margin=settings.lookalike_margin,
+        balance=settings.balance,
     )
 
 

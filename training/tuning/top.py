@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from models.network import GEM_FLOOR, RetrievalNetwork
 from models.regions import Window
+from training.tuning.depthwise import widen_depthwise
 
 
 class Top(nn.Module):
@@ -44,6 +45,7 @@ class Top(nn.Module):
         if network.head is None:
             raise ValueError("the network needs a head")
         self.upper = upper
+        widen_depthwise(upper)
         self.head = network.head
         self.classes = nn.Parameter(torch.randn(classes, network.dimension))
         self.bias = nn.Parameter(torch.zeros(classes))
