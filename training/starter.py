@@ -66,8 +66,8 @@ firearms at 1 % false flags on average, 0.05: 0.86, 0.1: 0.86 and best with regi
 nearest firearm alone: 0.85)."""
 
 NOTES = (
-    "The trunk is EfficientNet-Lite2 with its ImageNet weights (Apache-2.0); its last stage and a "
-    "head of 256 were tuned on photographs of firearms and of other things. Firearms that are "
+    "The trunk is EfficientNet-Lite2 with its ImageNet weights (Apache-2.0); its last three blocks "
+    "and a head of 256 were tuned on photographs of firearms and of other things. Firearms that are "
     "small, half hidden or of an unusual kind are still missed.",
     "The test photographs come from sources of which no photograph was learnt from, is a prototype "
     "or set a threshold. How sources held out in turn fare stands in the model card.",
@@ -121,9 +121,10 @@ def starter(data: Path, run: Path) -> Recipe:
         types=TYPES,
         run=run,
         half_weights=True,
-        per_type=50,
-        per_kind=30,
+        per_type=150,
+        per_kind=60,
         temperature=TEMPERATURE,
+        balance=BALANCE,
         threshold_sources=THRESHOLD_SOURCES,
         test_sources=TEST_SOURCES,
         notes=NOTES,

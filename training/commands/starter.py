@@ -19,13 +19,13 @@ from training.commands.output import PLACE, build_release, release_options
     "--work",
     type=PLACE,
     required=True,
-    help="Folder of the network's run and its maps (1.2 GB): what is there is not made again.",
+    help="Folder of the network's run and its maps (1.5 GB): what is there is not made again.",
 )
 @release_options
 def command(data: Path, work: Path, out: Path, *, replace: bool) -> None:
     """Tune the starter's network and make its release, with the recipe of training/starter.py.
 
-    It takes some twenty minutes on two processor cores, and goes on where it was stopped.
+    It takes some half an hour on two processor cores, and goes on where it was stopped.
 
     \b
     Example:

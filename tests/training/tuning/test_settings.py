@@ -28,7 +28,7 @@ def test_unknown_choices_are_named():
 
 def test_the_network_takes_what_its_weights_were_trained_with():
     lite = TuneSettings(regions=("3:3", "5:4")).spec()
-    assert lite.input.sizes == ((260, 260),)
+    assert lite.input.sizes == ((320, 320),)
     assert lite.input.mean == lite.input.std == (0.5, 0.5, 0.5)
     assert lite.regions == ((5, 4), (3, 3))
     assert TuneSettings(weights="imagenet").spec().input.mean == (0.485, 0.456, 0.406)
