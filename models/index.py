@@ -5,7 +5,6 @@ Changes make a new index that shares the old one's graph.
 """
 
 import os
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +27,6 @@ SEARCH_WIDTH = 128
 """Candidates looked at by a query (ef), at least; it is not saved with an index."""
 
 SEED = 100
-Sizes = Counter[tuple[str, str]]
-"""Prototypes of each type and kind."""
-
 SPARE = 16
 """Neighbours asked for beyond k at first, where some prototypes have been removed."""
 
@@ -39,15 +35,13 @@ SPARE = 16
 class Neighbours:
     """Prototypes near an embedding, best first, equally near ones in order of their ids.
 
-    ``similarities`` is float32[K], cosines in -1..1, and ``sizes`` int64[K] how many prototypes of
-    each one's type and kind the index has.
+    ``similarities`` is float32[K], cosines in -1..1.
     """
 
     ids: tuple[str, ...]
     types: tuple[str, ...]
     kinds: tuple[str, ...]
     similarities: NDArray[np.float32]
-    sizes: NDArray[np.int64]
 
 
 class _Searcher(Protocol):
@@ -76,7 +70,6 @@ class _Layer:
         order = sorted(range(len(prototypes)), key=prototypes.ids.__getitem__)
         self.order = np.array(order, np.int64)
         self.places = {name: place for place, name in enumerate(prototypes.ids)}
-        self.sizes = Counter(zip(prototypes.types, prototypes.kinds, strict=True))
 
     def search(
         self, rows: NDArray[np.float32], k: int
@@ -111,9 +104,6 @@ class PrototypeIndex:
         self._delta = delta
         self._removed = removed
         self._kinds: tuple[PrototypeIndex, PrototypeIndex] | None = None
-        self._sizes = base.sizes
-        if delta is not None or removed:
-            self._sizes = _changed_sizes(base, delta, removed)
 
     @classmethod
     def build(cls, prototypes: Prototypes) -> "PrototypeIndex":
@@ -183,7 +173,7 @@ class PrototypeIndex:
             ValueError: k is below 1, or the embeddings are not a matrix.
         """
         firearms, others = (part.query(embeddings, k) for part in self._by_kind())
-        return [_merged(*pair, self._sizes) for pair in zip(firearms, others, strict=True)]
+        return [_merged(*pair) for pair in zip(firearms, others, strict=True)]
 
     def with_changes(self, added: Prototypes, removed: Collection[str]) -> "PrototypeIndex":
         """Return an index with prototypes removed, then others added; this one stays as it is.
@@ -264,7 +254,7 @@ class PrototypeIndex:
         if self._delta is not None:
             most = min(k, len(self._delta.prototypes))
             _extend(lists, self._delta.prototypes, *self._delta.search(rows, most))
-        return [_neighbours(found, k, self._sizes) for found in lists]
+        return [_neighbours(found, k) for found in lists]
 
     def _search_base(
         self, rows: NDArray[np.float32], k: int, lists: list[list[tuple[float, str, str, str]]]
@@ -287,7 +277,7 @@ class PrototypeIndex:
             open_rows, asked = np.array(left, np.int64), min(size, asked * 4)
 
 
-_NONE = Neighbours((), (), (), np.zeros(0, np.float32), np.zeros(0, np.int64))
+_NONE = Neighbours((), (), (), np.zeros(0, np.float32))
 
 
 def _empty(dimension: int, *, exact: bool) -> _Searcher:
@@ -341,25 +331,12 @@ def _extend(
                 found.append((similarity, name, prototypes.types[place], prototypes.kinds[place]))
 
 
-def _changed_sizes(base: _Layer, delta: _Layer | None, removed: Collection[str]) -> Sizes:
-    sizes = base.sizes.copy()
-    places = [base.places[name] for name in removed]
-    sizes.subtract((base.prototypes.types[n], base.prototypes.kinds[n]) for n in places)
-    if delta is not None:
-        sizes.update(delta.sizes)
-    return sizes
-
-
-def _neighbours(found: list[tuple[float, str, str, str]], k: int, sizes: Sizes) -> Neighbours:
+def _neighbours(found: list[tuple[float, str, str, str]], k: int) -> Neighbours:
     best = sorted(found, key=lambda item: (-item[0], item[1]))[:k]
     if not best:
         return _NONE
     similarities, ids, types, kinds = zip(*best, strict=True)
-    return Neighbours(
-        ids, types, kinds,
-        similarities=np.clip(np.array(similarities, np.float32), -1, 1),
-        sizes=np.array([sizes[key] for key in zip(types, kinds, strict=True)], np.int64),
-    )  # fmt: skip
+    return Neighbours(ids, types, kinds, np.clip(np.array(similarities, np.float32), -1, 1))
 
 
 def _parts(prototypes: Prototypes) -> tuple[Prototypes, Prototypes]:
@@ -369,13 +346,13 @@ def _parts(prototypes: Prototypes) -> tuple[Prototypes, Prototypes]:
     return prototypes.without({name for name, _ in pairs} - firearms), prototypes.without(firearms)
 
 
-def _merged(one: Neighbours, other: Neighbours, sizes: Sizes) -> Neighbours:
+def _merged(one: Neighbours, other: Neighbours) -> Neighbours:
     rows = [
         row
         for part in (one, other)
         for row in zip(part.similarities.tolist(), part.ids, part.types, part.kinds, strict=True)
     ]
-    return _neighbours(rows, len(rows), sizes)
+    return _neighbours(rows, len(rows))
 
 
 def _check_vectors(path: Path, searcher: _Searcher, layer: _Layer) -> None:

@@ -14,12 +14,7 @@ MAX_NEIGHBOURS = 1000
 LEAST_TEMPERATURE = 1e-6
 """Below it the soft rule is the hard one but for rounding."""
 
-YOUNGER: Mapping[str, Any] = {
-    "temperature": None,
-    "least_similarity": -1.0,
-    "region_margin": None,
-    "balance": 0.0,
-}
+YOUNGER: Mapping[str, Any] = {"temperature": None, "least_similarity": -1.0, "region_margin": None}
 """What policies written before these were known did, and what they still do without them."""
 
 
@@ -43,8 +38,6 @@ class Policy:
             of nothing known: no match and no near-miss, whatever its support.
         region_margin: How much more similarity (or support) a region of a picture needs than the
             whole, -2..2; None: regions are not judged.
-        balance: Of the soft rule, 0..1: by how much less neighbours weigh whose type has many
-            prototypes (``models.scoring.balanced``).
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -60,7 +53,6 @@ class Policy:
     temperature: float | None = None
     least_similarity: float = -1.0
     region_margin: float | None = None
-    balance: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
@@ -80,11 +72,6 @@ class Policy:
         _within("least_similarity", self.least_similarity, -1, 1)
         if self.region_margin is not None:
             _within("region_margin", self.region_margin, -2, 2)
-        _within("balance", self.balance, 0, 1)
-        if self.balance and self.temperature is None:
-            raise BadRelease(
-                f"the policy's balance {self.balance} needs a temperature: it is of the soft rule"
-            )
 
     def threshold_of(self, name: str) -> float:
         """Return the similarity (or support) that a type needs."""

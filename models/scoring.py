@@ -15,28 +15,6 @@ OPPOSITE = -1.0
 Similarities = NDArray[np.float32] | NDArray[np.float64]
 
 
-def balanced(
-    similarities: Similarities, sizes: NDArray[np.integer], temperature: float, balance: float
-) -> NDArray[np.float64]:
-    """Return similarities that weigh the less, the more prototypes their type has.
-
-    A neighbour weighs exp(s / t) n^-balance in place of exp(s / t), where n is how many prototypes
-    of its type there are: at 0 a type weighs by the sum of its neighbours, so that what was
-    photographed most wins, at 1 by their mean. It stands for a prior of types that are alike.
-
-    Args:
-        similarities: float[...], in -1..1.
-        sizes: int[...], prototypes of each one's type, at least 1.
-        temperature: t, above 0.
-        balance: In 0..1.
-
-    Returns:
-        float64[...], for ``supports`` and ``type_supports``.
-    """
-    weighed: NDArray[np.float64] = similarities - balance * temperature * np.log(sizes)
-    return weighed
-
-
 def support(similarities: Similarities, firearm: NDArray[np.bool_], temperature: float) -> float:
     """Return the support of one embedding by its neighbours, see ``supports``.
 

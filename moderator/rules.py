@@ -23,7 +23,7 @@ import numpy as np
 
 from models.index import Neighbours
 from models.policy import Policy
-from models.scoring import balanced, type_supports
+from models.scoring import type_supports
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,7 @@ def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
     lookalike = max(_best(neighbours, "lookalike").values(), default=-math.inf)
     vetoed = lookalike > nearest + policy.lookalike_margin
     soft = policy.temperature is not None
-    weights = (
-        best
-        if policy.temperature is None
-        else _supports(neighbours, policy.temperature, policy.balance)
-    )
+    weights = best if policy.temperature is None else _supports(neighbours, policy.temperature)
     excess = {name: by - policy.threshold_of(name) - margin for name, by in weights.items()}
     reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
     # Where it can be one, how far it is from being a look-alike or from not being one.
@@ -91,14 +87,11 @@ def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:
     return best
 
 
-def _supports(neighbours: Neighbours, temperature: float, balance: float) -> dict[str, float]:
+def _supports(neighbours: Neighbours, temperature: float) -> dict[str, float]:
     kinds = np.array(neighbours.kinds, dtype=np.str_)
     telling = np.flatnonzero((kinds == "firearm") | (kinds == "lookalike"))
     if not telling.size:
         return {}
     names = [neighbours.types[place] for place in telling.tolist()]
     firearm = kinds[telling] == "firearm"
-    weighed = balanced(
-        neighbours.similarities[telling], neighbours.sizes[telling], temperature, balance
-    )
-    return type_supports(weighed, firearm, names, temperature)
+    return type_supports(neighbours.similarities[telling], firearm, names, temperature)

@@ -54,7 +54,6 @@ def look_at(
         neighbours=settings.neighbours,
         temperature=settings.temperature,
         lookalike_margin=settings.lookalike_margin,
-        balance=settings.balance,
     )
 
 

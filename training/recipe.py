@@ -54,7 +54,6 @@ class Recipe:
         lookalike_margin: Likewise.
         neighbours: Likewise.
         temperature: Likewise.
-        balance: Likewise.
         least_quantile: Likewise.
         type_thresholds: Likewise.
         shrinkage: Likewise.
@@ -96,7 +95,6 @@ class Recipe:
     lookalike_margin: float = 0.0
     neighbours: int = 30
     temperature: float | None = None
-    balance: float = 0.0
     least_quantile: float = 0.005
     type_thresholds: bool = False
     shrinkage: float = 4.0

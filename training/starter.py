@@ -67,8 +67,8 @@ nearest firearm alone: 0.85)."""
 
 NOTES = (
     "The trunk is EfficientNet-Lite2 with its ImageNet weights (Apache-2.0); its last three blocks "
-    "and a head of 256 were tuned on photographs of firearms and of other things. Firearms that are "
-    "small, half hidden or of an unusual kind are still missed.",
+    "and a head of 256 were tuned on photographs of firearms and of other things. Firearms that "
+    "are small, half hidden or of an unusual kind are still missed.",
     "The test photographs come from sources of which no photograph was learnt from, is a prototype "
     "or set a threshold. How sources held out in turn fare stands in the model card.",
     "Types that begin with coarse_ say only that it is a firearm. Types of models were mostly "
@@ -121,10 +121,9 @@ def starter(data: Path, run: Path) -> Recipe:
         types=TYPES,
         run=run,
         half_weights=True,
-        per_type=150,
-        per_kind=60,
+        per_type=50,
+        per_kind=30,
         temperature=TEMPERATURE,
-        balance=BALANCE,
         threshold_sources=THRESHOLD_SOURCES,
         test_sources=TEST_SOURCES,
         notes=NOTES,

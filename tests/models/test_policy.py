@@ -39,8 +39,7 @@ cosines = st.floats(-1, 1)
 @given(
     st.builds(
         Policy,
-        temperature=st.floats(1e-6, 1),
-        balance=st.floats(0, 1),
+        temperature=st.none() | st.floats(1e-6, 1),
         least_similarity=cosines,
         region_margin=st.none() | st.floats(-2, 2),
         threshold=cosines,
@@ -68,8 +67,7 @@ def test_json_gives_the_same_policy_and_what_is_unknown_is_ignored(policy) -> No
      ("threshold", 10**400), ("score_slope", -(10**400)),
      ("temperature", 0), ("temperature", 1.5), ("temperature", "warm"), ("temperature", math.nan),
      ("least_similarity", -1.5), ("least_similarity", None), ("region_margin", 2.5),
-     ("region_margin", math.nan), ("region_margin", True),
-     ("balance", -0.1), ("balance", 1.1), ("balance", math.nan), ("balance", None)],
+     ("region_margin", math.nan), ("region_margin", True)],
 )  # fmt: skip
 def test_a_figure_out_of_range_is_one_line(name, value) -> None:
     with pytest.raises(BadRelease) as caught:
@@ -105,16 +103,6 @@ def test_a_policy_of_before_the_soft_rule_is_read_and_has_the_version_that_it_ha
     assert policy.version == "4fa0da4dc38ea2b5"
 
 
-def test_a_balance_without_a_temperature_is_refused() -> None:
-    with pytest.raises(BadRelease, match=r"balance 0\.5 needs a temperature"):
-        Policy(0.5, balance=0.5)
-
-
-def test_policies_with_and_without_a_temperature_come_back() -> None:
-    for policy in (POLICY, Policy(0.5, temperature=0.1), Policy(0.5, temperature=0.1, balance=1)):
-        assert Policy.from_json(policy.to_json()) == policy
-
-
 def test_a_support_may_be_asked_for_that_no_similarity_reaches() -> None:
     soft = Policy(-1.5, {"a": 1.5}, temperature=0.05)
     assert soft.threshold_of("a") == 1.5
@@ -123,13 +111,7 @@ def test_a_support_may_be_asked_for_that_no_similarity_reaches() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"temperature": 0.05},
-        {"temperature": 0.05, "balance": 0.5},
-        {"least_similarity": 0.2},
-        {"region_margin": 0.0},
-    ],
+    "changes", [{"temperature": 0.05}, {"least_similarity": 0.2}, {"region_margin": 0.0}]
 )
 def test_what_changes_decisions_changes_the_version(changes) -> None:
     assert replace(POLICY, **changes).version != POLICY.version

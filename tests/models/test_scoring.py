@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scoring import balanced, support, supports, type_supports
+from models.scoring import support, supports, type_supports
 
 neighbours = st.lists(
     st.tuples(st.floats(-1, 1, width=32), st.booleans(), st.sampled_from("abc")),
@@ -102,25 +102,3 @@ def test_extreme_figures_neither_overflow_nor_vanish() -> None:
 def test_shapes_that_do_not_fit_are_refused(shapes) -> None:
     with pytest.raises(ValueError, match="neighbour"):
         supports(np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.bool_), 0.1)
-
-
-@given(neighbours, temperatures, st.floats(0, 1), st.data())
-def test_balanced_neighbours_weigh_less_by_a_power_of_their_number(rows, t, balance, data) -> None:
-    similarities, _, _ = columns(rows)
-    sizes = np.array(
-        data.draw(st.lists(st.integers(1, 500), min_size=len(rows), max_size=len(rows)))
-    )
-    found = balanced(similarities, sizes, t, balance)
-    for s, n, by in zip(similarities.tolist(), sizes.tolist(), found.tolist(), strict=True):
-        # exp(s / t) n^-balance, of which t log is taken lest it overflow.
-        assert by == pytest.approx(s - t * math.log(n**balance), abs=1e-6)
-
-
-def test_balanced_wholly_a_type_weighs_the_same_with_any_number_of_equal_prototypes() -> None:
-    firearm = np.array([True, True, True, False])
-    for copies in (1, 3):
-        similarities = np.array([0.7] * copies + [0.8], np.float32)
-        sizes = np.array([copies] * copies + [1])
-        its = balanced(similarities, sizes, 0.05, 1.0)
-        found = support(its, firearm[-copies - 1 :], 0.05)
-        assert found == pytest.approx(-0.1, abs=1e-6)

@@ -23,8 +23,7 @@ rows = st.tuples(
 def near(found: list[tuple[str, str, float]]) -> Neighbours:
     types, kinds, similarities = zip(*found, strict=True) if found else ((), (), ())
     ids = tuple(map(str, range(len(found))))
-    alone = np.ones(len(found), np.int64)
-    return Neighbours(ids, types, kinds, np.array(similarities, np.float32), alone)
+    return Neighbours(ids, types, kinds, np.array(similarities, np.float32))
 
 
 @given(st.lists(rows, max_size=6))

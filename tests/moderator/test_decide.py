@@ -42,7 +42,6 @@ def near(*rows: tuple[str, str, float]) -> Neighbours:
         types=tuple(name for name, _, _ in rows),
         kinds=tuple(kind for _, kind, _ in rows),
         similarities=np.array([row[2] for row in rows], np.float32),
-        sizes=np.ones(len(rows), np.int64),
     )
 
 

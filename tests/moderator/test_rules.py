@@ -17,10 +17,6 @@ SOFT = Policy(
 )  # fmt: skip
 
 
-SIZES = {"glock": 4, "colt": 1, "ak": 90, "toy": 7}
-"""Prototypes of each type, of which neighbours are some."""
-
-
 def near(*rows: tuple[str, str, float]) -> Neighbours:
     """Return neighbours from (type, kind, similarity), best first."""
     rows = sorted(rows, key=lambda row: -row[2])
@@ -29,7 +25,6 @@ def near(*rows: tuple[str, str, float]) -> Neighbours:
         types=tuple(name for name, _, _ in rows),
         kinds=tuple(kind for _, kind, _ in rows),
         similarities=np.array([row[2] for row in rows], np.float32),
-        sizes=np.array([SIZES[name] for name, _, _ in rows], np.int64),
     )
 
 
@@ -42,16 +37,10 @@ def soft(values, t: float) -> float:
 def obvious(rows, policy: Policy, margin: float) -> tuple[str, dict[str, float]]:
     """Return the reason of the soft rule, and by how much each type is above its threshold."""
     guns = [(name, s) for name, kind, s in rows if kind == "firearm"]
-    others = [(name, s) for name, kind, s in rows if kind == "lookalike"]
+    others = [s for _, kind, s in rows if kind == "lookalike"]
     if not guns or max(s for _, s in guns) < policy.least_similarity:
         return "no-match", {}
-    nearer = max((s for _, s in others), default=-math.inf) > (
-        max(s for _, s in guns) + policy.lookalike_margin
-    )
     t, least = policy.temperature, -1.0
-    less = {name: t * policy.balance * math.log(size) for name, size in SIZES.items()}
-    guns = [(name, s - less[name]) for name, s in guns]
-    others = [s - less[name] for name, s in others]
     whole = soft([s for _, s in guns] + [least], t) - soft([*others, least], t)
     own = {name: soft([s for its, s in guns if its == name], t) for name, _ in guns}
     above = {
@@ -61,6 +50,7 @@ def obvious(rows, policy: Policy, margin: float) -> tuple[str, dict[str, float]]
     reached = {name: by for name, by in above.items() if by >= -policy.near_miss}
     if reached:
         return ("match" if max(reached.values()) >= 0 else "near-miss"), reached
+    nearer = max(others, default=-math.inf) > max(s for _, s in guns) + policy.lookalike_margin
     return ("lookalike" if nearer else "no-match"), {}
 
 
@@ -79,7 +69,6 @@ policies = st.builds(
     near_miss=st.floats(0, 2),
     lookalike_margin=st.floats(-2, 2),
     temperature=st.floats(0.01, 1),
-    balance=st.floats(0, 1),
     least_similarity=st.floats(-1, 1),
 )
 

@@ -112,7 +112,6 @@ def _policy(
         lookalike_margin=settings.lookalike_margin,
         neighbours=settings.neighbours,
         temperature=settings.temperature,
-        balance=settings.balance,
         least_similarity=least,
         region_margin=margin,
     )

@@ -5,7 +5,7 @@ how thresholds are chosen, nor files or networks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.index import Neighbours, PrototypeIndex
 from models.policy import Policy
-from models.scoring import balanced, supports
+from models.scoring import supports
 from training.threshold import VETOED, Floats
 
 BARRED_SUPPORT = -2.0
@@ -163,7 +163,6 @@ def look(
     neighbours: int,
     temperature: float | None,
     lookalike_margin: float,
-    balance: float = 0.0,
 ) -> Frames:
     """Ask an index about photographs just as it is asked where it serves.
 
@@ -174,7 +173,6 @@ def look(
         neighbours: See ``models.policy.Policy``.
         temperature: Likewise.
         lookalike_margin: Likewise.
-        balance: Likewise.
     """
     sizes = np.array([len(rows) for rows in described], np.int64)
     photo = np.repeat(np.arange(len(described)), sizes)
@@ -193,7 +191,6 @@ def look(
         support, values = nearest, table.hard_values()
     else:
         barred = np.zeros(len(flat), np.bool_)
-        table = table.balanced(temperature, balance)
         support = supports(table.similarities, table.firearm, temperature) if len(flat) else nearest
         values = table.soft_values(support, temperature)
     return Frames(
@@ -204,21 +201,12 @@ def look(
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Neighbours as columns: similarities float64[F, K], firearm bool[F, K], code int64[F, K].
-
-    ``sizes`` int64[F, K] are how many prototypes each one's type has.
-    """
+    """Neighbours as columns: similarities float64[F, K], firearm bool[F, K], code int64[F, K]."""
 
     similarities: Floats
     firearm: NDArray[np.bool_]
     code: Places
-    sizes: Places
     types: tuple[str, ...]
-
-    def balanced(self, temperature: float, balance: float) -> "_Table":
-        """Return the same neighbours, weighing as the soft rule weighs them."""
-        weighed = balanced(self.similarities, self.sizes, temperature, balance)
-        return replace(self, similarities=weighed)
 
     def hard_values(self) -> tuple[Places, Places, Floats]:
         """Return rows, codes and the best similarity of each type near each frame."""
@@ -260,7 +248,6 @@ def _table(found: Sequence[Neighbours]) -> _Table:
         similarities=similarities.reshape(shape),
         firearm=firearm.reshape(shape),
         code=np.array(code, np.int64).reshape(shape),
-        sizes=np.array([each.sizes for each in found], np.int64).reshape(shape),
         types=tuple(codes),
     )
 

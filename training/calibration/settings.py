@@ -20,7 +20,6 @@ class PolicySettings:
         lookalike_margin: See ``models.policy.Policy``.
         neighbours: Likewise.
         temperature: Likewise; None: a firearm is told by its nearest prototype alone.
-        balance: Likewise; of the soft rule only.
         least_quantile: Of the similarities of firearms to their nearest firearm: below it nothing
             is flagged, whatever the support; 0: no such limit. Of the soft rule only, as the
             threshold is such a limit without.
@@ -40,7 +39,6 @@ class PolicySettings:
     lookalike_margin: float = 0.0
     neighbours: int = 30
     temperature: float | None = None
-    balance: float = 0.0
     least_quantile: float = 0.005
     type_thresholds: bool = False
     shrinkage: float = 4.0
@@ -73,7 +71,6 @@ class PolicySettings:
                 lookalike_margin=self.lookalike_margin,
                 neighbours=self.neighbours,
                 temperature=self.temperature,
-                balance=self.balance,
             )
         except BadRelease as error:
             raise BadInput(f"the options make no policy: {error}") from None

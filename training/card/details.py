@@ -198,8 +198,7 @@ def _policy(inputs: Inputs) -> str:
         regions = f"regions need {policy.region_margin:.3f} more"
     return (
         f"threshold {policy.threshold:.3f}, {len(policy.thresholds)} types with their own, "
-        f"near-miss band {policy.near_miss:.3f}, {policy.neighbours} neighbours"
-        f"{f', balance {policy.balance:g}' if policy.balance else ''}; {regions}"
+        f"near-miss band {policy.near_miss:.3f}, {policy.neighbours} neighbours; {regions}"
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.policy import Policy
 from models.release import Release, load_release
 from training.errors import BadInput
 from training.evaluation import FORMAT as REPORT
@@ -66,7 +65,7 @@ def read_inputs(release: Path, folds: Path, study: Path | None = None) -> Inputs
     found = load_release(release)
     _check_report(found)
     results = read_folds(folds)
-    rule = rule_of(found.policy)
+    rule = rule_of(found.policy.temperature)
     for result in results:
         _check_fold(folds, result, rule)
     sources = [result["source"] for result in results]
@@ -77,20 +76,22 @@ def read_inputs(release: Path, folds: Path, study: Path | None = None) -> Inputs
     return Inputs(found, tuple(results), rule, entries)
 
 
-def rule_of(policy: Policy) -> str:
+def rule_of(temperature: float | None) -> str:
     """Return what results of folds call the rule of scoring of a policy.
+
+    Args:
+        temperature: See ``models.policy.Policy``.
 
     Raises:
         BadInput: The folds are not measured by such a rule.
     """
-    rule = policy.temperature, policy.balance
-    known = {name: (settings.temperature, settings.balance) for name, settings in RULES.items()}
-    for name, its in known.items():
-        if its == rule:
+    for name, settings in RULES.items():
+        if settings.temperature == temperature:
             return name
+    known = ", ".join(str(settings.temperature) for settings in RULES.values())
     raise BadInput(
-        f"the release's policy has temperature {rule[0]} and balance {rule[1]:g}, and folds are "
-        f"measured by the rules {', '.join(known)} only; give a release with one of these"
+        f"the release's policy has temperature {temperature}, and folds are measured with {known} "
+        "only; give a release with one of these"
     )
 
 

@@ -46,12 +46,6 @@ from training.commands.output import PLACE, release_options
     metavar="T|none",
     help="Of the soft rule; none: the nearest firearm alone counts.",
 )
-@click.option(
-    "--balance",
-    type=float,
-    show_default="the release's",
-    help="Of the soft rule, 0..1: at 1 types weigh alike, however many prototypes they have.",
-)
 @policy_options
 @release_options
 def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
@@ -79,8 +73,6 @@ def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
         if options[name] is None:
             options[name] = getattr(known.policy, name)
     soft = known.policy.temperature if text is None else temperature(text)
-    if options["balance"] is None:
-        options["balance"] = 0.0 if soft is None else known.policy.balance
     settings = PolicySettings(temperature=soft, **options)
     console = Console(stderr=True)
     for line in summary(recalibrate(known, given, settings, out, console, replace=replace)):

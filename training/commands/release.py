@@ -140,13 +140,6 @@ from training.commands.output import PLACE, build_release, release_options
     help="Of the soft rule, by which all neighbours are weighed, such as 0.05; none: the nearest "
     "firearm alone counts.",
 )
-@click.option(
-    "--balance",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Of the soft rule, 0..1: at 1 types weigh alike, however many prototypes they have.",
-)
 @policy_options
 @release_options
 def command(out: Path, *, replace: bool, **options: Any) -> None:

@@ -33,10 +33,6 @@ RULES: Mapping[str, PolicySettings] = {
     "soft 0.02": PolicySettings(temperature=0.02, least_quantile=0),
     "soft 0.05": PolicySettings(temperature=0.05, least_quantile=0),
     "soft 0.1": PolicySettings(temperature=0.1, least_quantile=0),
-    # Types weigh the less, the more prototypes they have.
-    "balanced 0.5": PolicySettings(temperature=0.05, balance=0.5, least_quantile=0),
-    "balanced 0.75": PolicySettings(temperature=0.05, balance=0.75, least_quantile=0),
-    "balanced 1": PolicySettings(temperature=0.05, balance=1.0, least_quantile=0),
 }
 
 
@@ -71,7 +67,6 @@ def figures(index: PrototypeIndex, seen: Seen, rule: PolicySettings) -> dict[str
         neighbours=rule.neighbours,
         temperature=rule.temperature,
         lookalike_margin=rule.lookalike_margin,
-        balance=rule.balance,
     )
     firearm = np.array([photo.firearm for photo in seen.photos], np.bool_)
     policy = choose_policy(frames, firearm, rule)

@@ -1,7 +1,5 @@
 """What training says of photographs is what serving will decide of them."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -31,9 +29,6 @@ POLICIES = {
         0.0, {"ak": -0.2, "revolver": 0.3}, near_miss=0.2, neighbours=9, temperature=0.2,
         least_similarity=0.4, region_margin=0.1, lookalike_margin=0.02,
     ),
-    "balanced": Policy(
-        0.1, near_miss=0.1, neighbours=7, temperature=0.1, balance=0.75, region_margin=0.1
-    ),
 }  # fmt: skip
 
 
@@ -46,7 +41,6 @@ def seen(policy, seed=0, count=150):
         neighbours=policy.neighbours,
         temperature=policy.temperature,
         lookalike_margin=policy.lookalike_margin,
-        balance=policy.balance,
     )
     return index, described, frames
 
@@ -92,11 +86,7 @@ def test_the_evidence_is_the_best_of_all_types_and_frames(name):
                     if kind == "firearm":
                         its[name_] = max(its.get(name_, -1.0), float(s))
             else:
-                weighed = [
-                    s - policy.balance * policy.temperature * math.log(size)
-                    for s, size in zip(near.similarities.tolist(), near.sizes.tolist(), strict=True)
-                ]
-                its = type_supports(np.array(weighed), firearm, near.types, policy.temperature)
+                its = type_supports(near.similarities, firearm, near.types, policy.temperature)
             for name_, value in its.items():
                 less = value - offsets.get(name_, 0.0) - (policy.region_margin or 0) * (place > 0)
                 values[name_] = max(values.get(name_, -9.0), less)

@@ -27,8 +27,7 @@ def released(drawn, tmp_path_factory):
     arguments = (
         "release", "--images", drawn.images, "--lookalikes", drawn.lookalikes, "--groups",
         drawn.groups, "--backbone", "squeezenet1_1", "--size", "64", "--half-weights",
-        "--region", "2:1", "--temperature", "0.1", "--balance", "0.5",
-        "--threshold-source", "south",
+        "--region", "2:1", "--temperature", "0.1", "--threshold-source", "south",
         "--test-source", "west", "--test-source", "east", "--out", out,
     )  # fmt: skip
     assert main([str(argument) for argument in arguments]) == 0
@@ -58,7 +57,6 @@ def test_only_the_policy_is_another(tmp_path, capsys, drawn, released):
     assert made.network_digest == released.network_digest
     assert made.policy.version != released.policy.version
     assert made.policy.temperature == released.policy.temperature == 0.1
-    assert made.policy.balance == released.policy.balance == 0.5
     report = made.report
     assert report["policy"] == made.policy.to_json()
     assert report["prototypes"] == released.report["prototypes"]
@@ -86,7 +84,7 @@ def test_the_rule_may_change(tmp_path, capsys, drawn, released):
     )  # fmt: skip
     assert code == 0, err
     policy = load_release(tmp_path / "made").policy
-    assert (policy.temperature, policy.balance) == (None, 0.0)
+    assert policy.temperature is None
     assert policy.region_margin is None
     assert policy.neighbours == 5
 

@@ -53,7 +53,7 @@ class Example:
         )
 
     def near(self, row, rule):
-        """Return pairs of similarity, as the rule weighs it, and name, that a rule looks at."""
+        """Return pairs of similarity and name that a rule looks at, best first."""
         every = sorted(
             ((float(np.dot(row, its)), name)
              for its, name in zip(self.known, self.names, strict=True)),
@@ -63,11 +63,7 @@ class Example:
             return every[: rule.neighbours]
         firearms = [pair for pair in every if pair[1] in GUNS]
         others = [pair for pair in every if pair[1] not in GUNS]
-        t = rule.temperature * rule.balance
-        return [
-            (s - t * math.log(self.names.count(name)), name)
-            for s, name in firearms[: rule.neighbours] + others[: rule.neighbours]
-        ]
+        return firearms[: rule.neighbours] + others[: rule.neighbours]
 
     def score(self, row, rule):
         near = self.near(row, rule)
