@@ -14,8 +14,9 @@ from moderator.demo.drawings import draw, names
 from moderator.demo.posts import DRAWN_TYPES, readable
 from moderator.overlay import encode_prototype
 
-PER_FIREARM = 12
-"""Indexed drawings of each firearm."""
+PER_FIREARM = 30
+"""Indexed drawings of each firearm: as many as the starter's policy looks at, of which each has a
+part in how surely a drawing is one."""
 
 PER_LOOKALIKE = 8
 """Indexed drawings of each look-alike."""
