@@ -52,7 +52,7 @@ def command(
     Example:
       python -m training tune --images photographs --harmless harmless --groups groups.csv \\
           --types types.json --backbone timm/tf_efficientnet_lite2 --weights efficientnet-lite \\
-          --size 260 --hold-out one-camera --out runs/tuned
+          --size 320 --hold-out one-camera --out runs/tuned
     """
     settings = settings_from(options)
     if groups is None and (settings.hold_out or settings.hold_out_harmless):
