@@ -18,7 +18,8 @@ from training.tuning.depthwise import widen_depthwise
 class Top(nn.Module):
     """From maps of the frozen part to embeddings and what a classifier makes of them.
 
-    Batch norms keep their statistics: ``train()`` concerns the dropout alone.
+    Batch norms keep their statistics: ``train()`` concerns the dropout alone. Depthwise filters of
+    the trunk's part compute in float32 on a CPU from then on, see ``training.tuning.depthwise``.
 
     Args:
         network: In evaluation mode, with a head; its trunk above the cut and its head learn.

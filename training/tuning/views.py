@@ -82,6 +82,7 @@ def reframed(picture: Picture, chance: Chance, *, firearm: bool) -> Picture:
     if chance.random() < 0.5:
         seen = mirrored(seen)
     if chance.random() < UPENDED:
+        # One quarter or three, so that either side may be up; few pictures stand on their head.
         for _ in range(1 + 2 * int(chance.integers(2))):
             seen = upended(seen)
     if chance.random() < 0.6:

@@ -34,6 +34,15 @@ def test_parts_are_lowest_first_and_hold_all_there_is():
         assert len(parts(network.trunk)) > 10
 
 
+def test_sequences_within_sequences_are_taken_apart_and_blocks_are_not():
+    block = nn.Module()
+    block.first, block.second = nn.Linear(1, 1), nn.Linear(1, 1)
+    low, high = nn.Conv2d(1, 1, 1), nn.ReLU()
+    trunk = nn.Sequential(nn.Sequential(low, nn.Sequential(block)), high)
+    found = parts(trunk)
+    assert [id(part) for part in found] == [id(low), id(block), id(high)]
+
+
 def test_frozen_parts_and_norms_stay(tmp_path):
     network = network_of("mobilenet_v2")
     settings = retrieve_settings(tmp_path, freeze=4, freeze_norms=True)
