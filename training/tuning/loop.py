@@ -19,6 +19,7 @@ from training.stages.checkpoint import load_checkpoint, save_checkpoint
 from training.stages.optimiser import named_learning, optimiser_tensors, restore, set_rate
 from training.stages.run import Run
 from training.stages.vectors import autocast
+from training.tuning.blend import Blend
 from training.tuning.labels import Classes
 from training.tuning.lessons import Lesson, Lessons
 from training.tuning.losses import flag_losses, partial_label_loss, window_loss
@@ -49,7 +50,7 @@ class Loop:
     """Steps of a run; ``train`` does what is left of them.
 
     Args:
-        top: What learns.
+        top: What learns, as it is before the first step.
         network: The network whose weights it shares.
         classes: What the classifier tells apart.
         lessons: What is learnt from.
@@ -70,6 +71,7 @@ class Loop:
         self._firearm = torch.from_numpy(classes.firearm).to(self._device)
         self._allowed = torch.from_numpy(classes.allowed).to(self._device)
         self._optimiser = make_optimiser(top, settings)
+        self._blend = Blend(top.upper, settings.tuned_share)
         self._position = Position()
         self._steps = len(lessons.draw(0, settings.batch))
         self._since = time.monotonic()
@@ -158,7 +160,8 @@ class Loop:
                 self._save(run)
         self._last = position.loss / self._steps
         position.epoch, position.step, position.loss = position.epoch + 1, 0, 0.0
-        run.keep(self._network)
+        with self._blend.applied():
+            run.keep(self._network)
         self._clock()
         line = {"epoch": position.epoch, "loss": self._last, "seconds": round(position.seconds, 3)}
         run.log(line)

@@ -58,6 +58,11 @@ class TuneSettings:
     warmup_steps: int = setting(50, "Steps in which the rate rises; then it falls to 0 evenly.")
     scale: float = setting(16.0, "By which cosines are multiplied for the classifier.")
     dropout: float = setting(0.2, "Share of pooled features that the head does not see.")
+    tuned_share: float = setting(
+        0.5,
+        "Share of what was learnt in the weights of the trunk that are kept; the rest is what they "
+        "began with, which holds better on photographs of other sources.",
+    )
     mirror: bool = setting(True, "Swap left and right of half of the maps.")
     flag_weight: float = setting(1.0, "Of the loss of telling firearms from other things.")
     window_weight: float = setting(0.5, "Of the same loss on windows without a firearm.")
@@ -146,6 +151,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("warmup_steps", 0, MANY),
     ("scale", 0.1, 1000),
     ("dropout", 0, 0.99),
+    ("tuned_share", 0, 1),
     ("flag_weight", 0, 1000),
     ("window_weight", 0, 1000),
     ("firearm_window_weight", 0, 1000),

@@ -89,6 +89,25 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
     assert fit_tune(photos, types, settings, tmp_path / "cut", console, resume=True) == result
 
 
+def test_what_is_kept_lies_between_what_a_trunk_began_with_and_what_it_learnt(
+    photos, types, short, console, tmp_path
+):
+    kept = {}
+    for share in (0.0, 0.5, 1.0):
+        settings = short(epochs=1, tuned_share=share)
+        fit_tune(photos, types, settings, tmp_path / str(share), console)
+        kept[share] = weights(tmp_path / str(share))
+    trunk = [name for name in kept[1.0] if name.startswith("trunk.")]
+    moved = [name for name in trunk if not torch.equal(kept[0.0][name], kept[1.0][name])]
+    assert moved
+    for name in moved:
+        assert torch.allclose(kept[0.5][name], (kept[0.0][name] + kept[1.0][name]) / 2, atol=1e-6)
+    # The steps are the same ones: what is kept has no part in what is learnt.
+    others = set(kept[1.0]) - set(trunk)
+    assert others
+    assert all(torch.equal(kept[share][name], kept[1.0][name]) for share in kept for name in others)
+
+
 def test_runs_that_hold_out_sources_share_maps_and_leave_them_out(
     photos, types, short, console, tmp_path
 ):
