@@ -1,7 +1,7 @@
 """What a release is to be made of: plain data. Must not know torch, or how anything is made."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +48,7 @@ class Recipe:
         test_sources: Likewise.
         share: Likewise.
         seed: Of splits and of choosing prototypes.
-        false_flag_rate: See ``training.calibration.settings.PolicySettings``, as the following.
-        near_miss_rate: Likewise.
-        fallback_recall: Likewise.
-        lookalike_margin: Likewise.
-        neighbours: Likewise.
-        temperature: Likewise.
-        least_quantile: Likewise.
-        type_thresholds: Likewise.
-        shrinkage: Likewise.
-        region_share: Likewise.
-        prior: Likewise.
+        policy: What its policy is to be like.
         coarse_prefix: Types whose name begins so say "a firearm" but not which.
         notes: Sentences for the report.
 
@@ -89,17 +79,7 @@ class Recipe:
     test_sources: tuple[str, ...] = ()
     share: float = 0.25
     seed: int = 0
-    false_flag_rate: float = 0.01
-    near_miss_rate: float = 0.05
-    fallback_recall: float = 0.95
-    lookalike_margin: float = 0.0
-    neighbours: int = 30
-    temperature: float | None = None
-    least_quantile: float = 0.005
-    type_thresholds: bool = False
-    shrinkage: float = 4.0
-    region_share: float = 0.2
-    prior: float = 0.5
+    policy: PolicySettings = field(default_factory=PolicySettings)
     coarse_prefix: str = "coarse_"
     notes: tuple[str, ...] = field(default=())
 
@@ -113,18 +93,6 @@ class Recipe:
         if self.run is not None and (changed := self._changed(OF_NETWORK)):
             option = changed[0].replace("_", "-")
             raise BadInput(f"--run brings its own network; leave out --{option}")
-        _ = self.policy
-
-    @property
-    def policy(self) -> PolicySettings:
-        """What the policy is to be like.
-
-        Raises:
-            BadInput: A figure is out of its range.
-        """
-        return PolicySettings(
-            **{field.name: getattr(self, field.name) for field in fields(PolicySettings)}
-        )
 
     def _changed(self, names: Iterable[str]) -> list[str]:
         defaults = {field.name: field.default for field in fields(self)}
@@ -132,8 +100,9 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures, without places of this machine, for a report."""
-        plain: Mapping[str, Any] = {**vars(self), "sizes": self.sizes or SIZES}
-        left_out = {"images", "lookalikes", "groups", "types", "run", "weights", "notes"}
+        figures = {"sizes": self.sizes or SIZES, **asdict(self.policy)}
+        plain: Mapping[str, Any] = {**vars(self), **figures}
+        left_out = {"images", "lookalikes", "groups", "types", "run", "weights", "policy", "notes"}
         if self.run is not None:
             # They are the run's own, which the report tells of apart.
             left_out |= {*OF_NETWORK, "sizes", "regions"}

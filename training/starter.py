@@ -6,6 +6,7 @@ those of the test sources, which are whole collections of both firearms and harm
 
 from pathlib import Path
 
+from training.calibration.settings import PolicySettings
 from training.folder import Photo, read_photos, with_groups
 from training.naming import STARTER as TYPES
 from training.recipe import Recipe
@@ -122,7 +123,7 @@ def starter(data: Path, run: Path) -> Recipe:
         half_weights=True,
         per_type=50,
         per_kind=30,
-        temperature=TEMPERATURE,
+        policy=PolicySettings(temperature=TEMPERATURE),
         threshold_sources=THRESHOLD_SOURCES,
         test_sources=TEST_SOURCES,
         notes=NOTES,

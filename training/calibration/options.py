@@ -1,8 +1,11 @@
-"""The options by which commands say what a policy is to be like. Knows nothing of policies."""
+"""The options by which commands say what a policy is to be like. Knows not how it is chosen."""
 
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import click
+
+from training.calibration.settings import PolicySettings
 
 Command = TypeVar("Command", bound=Any)
 
@@ -70,12 +73,26 @@ def policy_options(command: Command) -> Command:
     return command
 
 
-def temperature(text: str) -> float | None:
-    """Return what ``--temperature`` says; None for the rule of the nearest prototype.
+def policy_settings(options: dict[str, Any], usual: PolicySettings) -> PolicySettings:
+    """Take the fields of a policy's settings out of a command's options, and return the settings.
+
+    Args:
+        options: By name; ``temperature`` as it was typed.
+        usual: What holds where an option was not given.
 
     Raises:
-        click.UsageError: It is neither none nor a number.
+        BadInput: A figure is out of its range.
+        click.UsageError: ``temperature`` is neither none nor a number.
     """
+    given = {field.name: options.pop(field.name, None) for field in fields(PolicySettings)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "temperature" in changes:
+        changes["temperature"] = _temperature(changes["temperature"])
+    return replace(usual, **changes)
+
+
+def _temperature(text: str) -> float | None:
+    """Return what ``--temperature`` says; None for the rule of the nearest prototype."""
     if text == "none":
         return None
     try:

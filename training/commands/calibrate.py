@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from training.calibration.options import policy_options, temperature
+from training.calibration.options import policy_options, policy_settings
 from training.commands.output import PLACE, release_options
 
 
@@ -67,13 +67,10 @@ def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
 
     places = ("images", "lookalikes", "groups", "test_sources")
     given = Photographs(**{name: options.pop(name) for name in places})
-    text = options.pop("temperature")
     known = load_release(release)
-    for name in ("lookalike_margin", "neighbours"):
-        if options[name] is None:
-            options[name] = getattr(known.policy, name)
-    soft = known.policy.temperature if text is None else temperature(text)
-    settings = PolicySettings(temperature=soft, **options)
+    names = ("lookalike_margin", "neighbours", "temperature")
+    of_release = PolicySettings(**{name: getattr(known.policy, name) for name in names})
+    settings = policy_settings(options, of_release)
     console = Console(stderr=True)
     for line in summary(recalibrate(known, given, settings, out, console, replace=replace)):
         click.echo(line)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from training.calibration.options import policy_options, temperature
+from training.calibration.options import policy_options, policy_settings
+from training.calibration.settings import PolicySettings
 from training.commands.output import PLACE, build_release, release_options
 
 
@@ -164,7 +165,7 @@ def recipe_options(options: dict[str, Any]) -> dict[str, Any]:
         options["test_sources"] = (*options["test_sources"], *_lines(file))
     if options["run"] is not None:
         _check_run(options)
-    options["temperature"] = temperature(options["temperature"])
+    options["policy"] = policy_settings(options, PolicySettings())
     options["sizes"] = tuple(map(_size, options["sizes"])) or None
     options["regions"] = _regions(options["regions"])
     for name in ("per_type", "per_kind"):
