@@ -86,7 +86,7 @@ def tuning(work: Path) -> TuneSettings:
     return TuneSettings(
         views=3,
         backgrounds=1,
-        epochs=2,
+        epochs=1,
         hold_out=(*THRESHOLD_SOURCES, *TEST_SOURCES),
         cache=str(work / "maps"),
         tensorboard=False,
