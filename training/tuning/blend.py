@@ -1,9 +1,8 @@
 """Weights between what a module began with and what it has learnt. Must not know what it learns.
 
-A network that was tuned on few sources of photographs is better on them, and less good on others,
-than its frozen features would let it be; the mean of both sets of weights keeps most of the first
-and gives back some of the second, at no cost when it is served (Wortsman et al., "Robust
-fine-tuning of zero-shot models", CVPR 2022).
+What a trunk learns of few sources of photographs serves those best; half way between it and what
+the trunk began with, others are served better, at no cost in use (Wortsman et al., "Robust
+fine-tuning of zero-shot models", CVPR 2022; figures are in ``training/results/tried.md``).
 """
 
 from collections.abc import Iterator
