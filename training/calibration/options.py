@@ -9,32 +9,35 @@ from training.calibration.settings import PolicySettings
 
 Command = TypeVar("Command", bound=Any)
 
+USUAL = PolicySettings()
+"""What holds where an option is not given."""
+
 OPTIONS = (
     click.option(
         "--false-flag-rate",
         type=float,
-        default=0.01,
+        default=USUAL.false_flag_rate,
         show_default=True,
         help="Share of harmless photographs that may be flagged, counted with regions.",
     ),
     click.option(
         "--near-miss-rate",
         type=float,
-        default=0.05,
+        default=USUAL.near_miss_rate,
         show_default=True,
         help="Share of harmless photographs that may be flagged or near misses.",
     ),
     click.option(
         "--fallback-recall",
         type=float,
-        default=0.95,
+        default=USUAL.fallback_recall,
         show_default=True,
         help="Share of firearms to flag where there are no look-alikes.",
     ),
     click.option(
         "--least-quantile",
         type=float,
-        default=0.005,
+        default=USUAL.least_quantile,
         show_default=True,
         help="Share of firearms that may be too unlike any prototype to be flagged, whatever "
         "their support; 0: no such limit. Of --temperature only.",
@@ -44,7 +47,7 @@ OPTIONS = (
         "--type-shrinkage",
         "shrinkage",
         type=float,
-        default=4.0,
+        default=USUAL.shrinkage,
         show_default=True,
         help="False flags allowed to a type at which its threshold is half its own, half that of "
         "all.",
@@ -52,14 +55,14 @@ OPTIONS = (
     click.option(
         "--region-share",
         type=float,
-        default=0.2,
+        default=USUAL.region_share,
         show_default=True,
         help="Most of the allowed false flags that regions may add; 0: regions are not judged.",
     ),
     click.option(
         "--prior",
         type=float,
-        default=0.5,
+        default=USUAL.prior,
         show_default=True,
         help="Share of firearms among what is judged: the score is the probability then.",
     ),

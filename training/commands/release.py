@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from training.calibration.options import policy_options, policy_settings
-from training.calibration.settings import PolicySettings
+from training.calibration.options import USUAL, policy_options, policy_settings
 from training.commands.output import PLACE, build_release, release_options
 
 
@@ -126,12 +125,16 @@ from training.commands.output import PLACE, build_release, release_options
 @click.option(
     "--lookalike-margin",
     type=float,
-    default=0.0,
+    default=USUAL.lookalike_margin,
     show_default=True,
     help="A look-alike wins when it is nearer by more than this.",
 )
 @click.option(
-    "--neighbours", type=int, default=30, show_default=True, help="Neighbours asked of the index."
+    "--neighbours",
+    type=int,
+    default=USUAL.neighbours,
+    show_default=True,
+    help="Neighbours asked of the index.",
 )
 @click.option(
     "--temperature",
@@ -165,7 +168,7 @@ def recipe_options(options: dict[str, Any]) -> dict[str, Any]:
         options["test_sources"] = (*options["test_sources"], *_lines(file))
     if options["run"] is not None:
         _check_run(options)
-    options["policy"] = policy_settings(options, PolicySettings())
+    options["policy"] = policy_settings(options, USUAL)
     options["sizes"] = tuple(map(_size, options["sizes"])) or None
     options["regions"] = _regions(options["regions"])
     for name in ("per_type", "per_kind"):
