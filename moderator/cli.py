@@ -66,15 +66,16 @@ def worker(settings: "Settings") -> int:
 def drain(settings: "Settings", leave: bool) -> int:
     """Have the worker on this machine finish what it has read, commit and exit.
 
-    It is asked over its own port, so this needs the worker's settings; in Kubernetes it may be the
-    preStop hook. Ends when the worker has: exit code 1 where that takes longer than its drain time.
+    It is asked over a Unix socket that only its own user may use. Where a machine runs several
+    members, this needs the member's instance. In Kubernetes it may be the preStop hook. Ends when
+    the worker's process has: exit code 1 where that takes longer than its drain time.
 
     A static member (group_instance_id) keeps its partitions for its restart. With --leave they go
     to the others at once; it works as well where that member has died, from any machine.
 
     \b
     Examples:
-      moderator drain --config worker.toml
+      moderator drain
       moderator drain --leave --set group_instance_id=moderator-3 --set bootstrap_servers=kafka:9092
     """
     from moderator.draining import run_drain
