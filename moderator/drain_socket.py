@@ -25,8 +25,11 @@ from moderator.settings import Kafka
 
 logger = logging.getLogger(__name__)
 
+ASKED = 1.0
+"""Seconds in which whoever connected must ask; the next one waits meanwhile."""
+
 ANSWER = 5.0
-"""Seconds that either end waits for the other."""
+"""Seconds that a member may take to answer."""
 
 SUFFIX = ".drain"
 
@@ -107,7 +110,7 @@ class DrainSocket:
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
-        connection.settimeout(ANSWER)
+        connection.settimeout(ASKED)
         _, user = _peer(connection)
         if user not in (0, os.geteuid()):
             return

@@ -180,13 +180,12 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path) -> None:
 
 
 def test_a_client_that_says_nothing_holds_nobody_up_for_long(folder, monkeypatch) -> None:
-    monkeypatch.setattr(drain_socket, "ANSWER", 0.2)
+    monkeypatch.setattr(drain_socket, "ASKED", 0.2)
     asked: list[int] = []
     with DrainSocket(folder, "m", lambda: asked.append(1)):
         path = socket_path(folder, "m")
         with socket.socket(socket.AF_UNIX) as silent:
             silent.connect(str(path))
-            monkeypatch.setattr(drain_socket, "ANSWER", 5.0)
             found = drain_socket.ask(path, drain=True)
     assert (found.name, found.process, asked) == ("m", os.getpid(), [1])
 
