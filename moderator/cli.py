@@ -14,7 +14,15 @@ import click
 
 from moderator.dead_letters.commands import dead_letters
 from moderator.evidence.commands import evidence
-from moderator.options import Group, Tuned, configured, consoles, exit_code, version
+from moderator.options import (
+    Group,
+    Tuned,
+    configured,
+    consoles,
+    exit_code,
+    open_standard_streams,
+    version,
+)
 from moderator.release_commands import release
 
 if TYPE_CHECKING:
@@ -279,6 +287,7 @@ for group in (release, dead_letters, evidence):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 not all of it, 2 a named error, 130 Ctrl-C."""
+    open_standard_streams()
     sys.exit(exit_code(cli, arguments))
 
 

@@ -8,6 +8,7 @@ is not taken in time, ends its connection; of too many connections the oldest go
 import asyncio
 import errno
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from moderator.errors import BadSettings
 from moderator.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
 
 PLAIN = "text/plain; charset=utf-8"
 
@@ -110,6 +113,10 @@ class Probes:
                 await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             # The other end is slow, gone or no client of HTTP.
+            writer.transport.abort()
+        except Exception:
+            # A report of ours that fails must not leave its client waiting.
+            logger.exception("a request was not answered")
             writer.transport.abort()
         finally:
             self._open.pop(writer, None)

@@ -5,6 +5,7 @@ the world is found before the first post is read.
 """
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -69,6 +70,7 @@ def run_worker(settings: Settings) -> int:
     watchdog = Watchdog(settings.serving.stall_timeout)
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals(stop))
+        stack.enter_context(ended_by_threads())
         release = load_release(settings.judging.release)
         http = settings.serving
         probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
@@ -108,6 +110,34 @@ def _listen_for_drain(settings: Settings, stop: threading.Event, stack: ExitStac
         if folder is not None:
             raise
         logger.warning("`moderator drain` will not reach this member: %s", error)
+
+
+@contextmanager
+def ended_by_threads() -> Iterator[None]:
+    """End this process when one of its threads ends by an error that nobody caught.
+
+    A member that goes on without one of its threads stands still, or leaves something out, with
+    nobody told. What it has not committed is read again, as after any other crash.
+    """
+
+    def end(died: threading.ExceptHookArgs) -> None:
+        name = died.thread.name if died.thread else "unknown"
+        error = died.exc_value or died.exc_type()
+        logger.critical(
+            "thread %s ended by an error nobody foresaw, so that this process ends", name,
+            exc_info=(died.exc_type, error, died.exc_traceback),
+        )  # fmt: skip
+        logging.shutdown()
+        os._exit(1)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, threading.excepthook = threading.excepthook, end
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
