@@ -164,7 +164,8 @@ def open_standard_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            # Inherited, as standard streams are: in a child it would be closed again.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             stream = os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False)
             setattr(sys, name, stream)
