@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from rich.console import Console
 from rich.progress import Progress
 
+from models.release import load_release
 from moderator.canary import Expectation, signed
 from moderator.compose import (
     Form,
@@ -117,6 +118,7 @@ def post_images(
         Unavailable: The broker or the topic cannot be reached.
     """
     secret = _secret(settings, canary)
+    _say_unknown_type(settings, canary, err)
     groups = [tuple(paths)] if together else [(path,) for path in paths]
     form = form or ("json" if together else "binary")
     _agree(settings, groups, post_id, form, rate)
@@ -202,6 +204,15 @@ def _line(console: Console, text: str) -> None:
     else:
         # The console would turn tabs into spaces, and programs split at tabs.
         console.file.write(f"{text}\n")
+
+
+def _say_unknown_type(settings: Settings, canary: Expectation | None, err: Console) -> None:
+    """Say that the release of these settings has no such type; the overlay may add it."""
+    if canary is None or canary.type is None:
+        return
+    if canary.type not in load_release(settings.judging.release).types.names:
+        _line(err, f"release {settings.judging.release} has no type {canary.type}: unless a "
+                   "prototype adds it, this canary will be counted as wrong")  # fmt: skip
 
 
 def _secret(settings: Settings, canary: Expectation | None) -> str:
