@@ -118,7 +118,6 @@ def post_images(
         Unavailable: The broker or the topic cannot be reached.
     """
     secret = _secret(settings, canary)
-    _say_unknown_type(settings, canary, err)
     groups = [tuple(paths)] if together else [(path,) for path in paths]
     form = form or ("json" if together else "binary")
     _agree(settings, groups, post_id, form, rate)
@@ -175,6 +174,7 @@ def run_post(
         BadSettings: The options contradict each other.
         Unavailable: The broker or the topic cannot be reached.
     """
+    _say_unknown_type(settings, canary, err)
     failed = 0
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("posting", total=len(paths))
