@@ -162,6 +162,7 @@ class Publisher:
         self._fenced = 0
         self._fenced_at = -math.inf
         self._stopping = threading.Event()
+        self._gave_up = False
         self.failing = False
 
     def start(self) -> Producer:
@@ -181,11 +182,14 @@ class Publisher:
         """Publish what is still this member's of a batch; return how many posts that were.
 
         Tries again, without limit, for as long as the world fails; what then is another member's
-        is left out. Returns 0 when stopped meanwhile.
+        is left out. Once stopped, the first failure is the last attempt: that batch and every one
+        after it returns 0. A later batch would commit offsets beyond the one that was given up.
 
         Raises:
             Unavailable: Another process runs under the same transactional id.
         """
+        if self._gave_up:
+            return 0
         pause = BACK_OFF[0]
         lean = False
         begin = time.monotonic()
@@ -212,11 +216,12 @@ class Publisher:
                 self._succeeded()
                 return count
             if self._stopping.wait(pause):
+                self._gave_up = True
                 return 0
             pause = min(2 * pause, BACK_OFF[1])
 
     def stop(self) -> None:
-        """Give up at the next failure; safe from every thread."""
+        """Give up for good at the next failure; safe from every thread."""
         self._stopping.set()
 
     def close(self) -> None:
