@@ -247,6 +247,7 @@ class _Member:
             self._watchdog.watch("reading", lambda: reader.turned)
             self._watchdog.require("member of the group", lambda: reader.joined)
             self._watchdog.require("publishing", lambda: not publisher.failing)
+            self._watchdog.remark(reader.share.remark)
             reading.start()
             pipeline.start()
             served.set()

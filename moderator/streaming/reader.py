@@ -31,6 +31,7 @@ from moderator.streaming.holding import Holding
 from moderator.streaming.inbox import Inbox
 from moderator.streaming.listener import Loop, RebalanceListener
 from moderator.streaming.positions import Positions, Seeker, Start, gone
+from moderator.streaming.share import Share
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ class Reader:
         self._reported: set[Partition] = set()
         self._reports = 0
         self._report_due = 0.0
+        self.share = Share(reading.topic)
         self.turned = time.monotonic()
 
     def run(self, finished: threading.Event) -> None:
@@ -280,6 +282,7 @@ class Reader:
         self._reachable = self._loop.reachable()
         owned = set(self._epochs.snapshot())
         ASSIGNED.set(len(owned))
+        self.share.note(owned, joined=self.joined)
         for partition in self._reported - owned:
             for gauge in (POSITION, LAG):
                 gauge.remove(partition.topic, str(partition.partition))
