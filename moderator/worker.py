@@ -37,6 +37,7 @@ from moderator.streaming.inbox import Inbox
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
+from moderator.streaming.topic_ids import TopicIds
 from moderator.streaming.topic_reader import TopicReader
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
@@ -308,7 +309,8 @@ class _Member:
             wait=lambda record: self._retries.wait(record, time.time()),
         )
         loop = clients.GroupLoop(consumer)
-        return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
+        reader = Reader(consumer, reading, inbox, epochs, loop, topic_ids=TopicIds(consumer))
+        return reader, inbox, epochs
 
     def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
         settings, kafka = self._settings, self._settings.kafka

@@ -51,6 +51,7 @@ class Broker:
     producers: list["Producer"] = field(default_factory=list)
     discarded: list["Producer"] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
+    told: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def connect(self) -> "Producer":
         self.trip("connect")
@@ -97,6 +98,7 @@ class Producer:
         self.broker.trip("offsets")
         self.broker.groups.append(group)
         self.offsets = {(p.topic, p.partition): o.offset for p, o in offsets.items()}
+        self.broker.told |= {(p.topic, p.partition): o.metadata for p, o in offsets.items()}
 
     def commit_transaction(self) -> None:
         assert not self.poisoned, "committing after a failed record hangs for ever"
@@ -126,7 +128,7 @@ class Membership:
         return SimpleNamespace(generation_id=self.generation, member_id=self.member)
 
     def commit(self, offsets) -> None:
-        self.commits.update(offsets)
+        self.commits.update({partition: stand.offset for partition, stand in offsets.items()})
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +204,15 @@ def test_a_batch_and_its_offsets_are_committed_together(publisher, broker, epoch
     assert publisher.publish(batch) == 3
     assert ids(broker) == ["p0-5", "p1-9", "p0-6"]
     assert broker.offsets == {("posts", 0): 7, ("posts", 1): 10}
+
+
+def test_offsets_are_committed_with_the_id_of_the_topic_they_are_of(
+    publisher, broker, epochs
+) -> None:
+    epochs.rewind([PARTITIONS[0]])
+    epochs.rewound(PARTITIONS[0], "id-of-posts")
+    publisher.publish([decided(epochs, 0, 5), decided(epochs, 1, 9)])
+    assert broker.told == {("posts", 0): "id-of-posts", ("posts", 1): ""}
 
 
 def test_what_cannot_be_judged_goes_to_all_its_topics_at_once(publisher, broker, epochs) -> None:
