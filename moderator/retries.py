@@ -27,6 +27,9 @@ TIMESTAMP = f"{PREFIX}timestamp"
 MOST = 2**63 - 1
 """Largest number that a header may hold; Kafka's offsets and timestamps are of 64 bits."""
 
+LEAST = -(2**63)
+"""Smallest number that a timestamp may be: any producer can claim any."""
+
 DIGITS = 19
 """Digits of the largest number."""
 
@@ -126,7 +129,7 @@ def first_reading(record: Record, posts_topic: str) -> tuple[Record, int]:
         topic=posts_topic,
         partition=_number(found, PARTITION),
         offset=_number(found, OFFSET),
-        timestamp=_number(found, TIMESTAMP, least=-1),
+        timestamp=_number(found, TIMESTAMP, least=LEAST),
         key=record.key,
         value=record.value,
         headers=tuple(each for each in record.headers if not each[0].startswith(PREFIX)),
@@ -168,7 +171,8 @@ def _unreadable(record: Record) -> bool:
 
 def _number(headers: Mapping[str, bytes], name: str, least: int = 0) -> int:
     text = headers.get(name, b"")
-    plain = text.removeprefix(b"-").isdigit() and len(text) <= DIGITS
+    digits = text.removeprefix(b"-")
+    plain = digits.isdigit() and len(digits) <= DIGITS
     if not plain or not least <= int(text) <= MOST:
         raise BadInput(f"header {name} of a record in a retry topic is missing or wrong")
     return int(text)
