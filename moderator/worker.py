@@ -34,6 +34,7 @@ from moderator.settings import Settings
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
+from moderator.streaming.portions import bound_polls
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
@@ -46,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 INBOX_BATCHES = 4
 """Batches' worth of records that may wait in the inbox, so that reading need not pause often."""
+
+POLLS = 8
+"""Part of the bytes in flight that one poll may hand out."""
 
 LEAVING = 5.0
 """Seconds beyond the drain time for leaving the group."""
@@ -295,7 +299,9 @@ class _Member:
     def _reader(self) -> tuple[Reader, Inbox, Epochs]:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
-        tolerate_unreadable(consumer)
+        most = settings.limits.max_post_bytes + clients.HEADROOM
+        tolerate_unreadable(consumer, most, keys=True)
+        bound_polls(consumer, pipeline.max_inflight_bytes // POLLS)
         mend_resuming(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
