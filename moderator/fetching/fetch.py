@@ -89,8 +89,8 @@ class Fetcher:
             url: ``https:``, ``file:``, or of an object store that is allowed.
 
         Returns:
-            A future of the image's bytes that raises ``Unreachable``. It is cancelled when the
-            fetcher closes before its turn.
+            A future of the image's bytes that raises ``Unreachable``; it is running once its turn
+            has come. It is cancelled when the fetcher closes before that.
         """
         future: Future[bytes] = Future()
         try:
@@ -153,7 +153,7 @@ class Fetcher:
 
     def _run(self, host: str, waiting: _Waiting) -> None:
         try:
-            if not waiting.future.cancelled():
+            if waiting.future.set_running_or_notify_cancel():
                 body = self._get(waiting.url)
                 self._answered(host)
                 with contextlib.suppress(InvalidStateError):
