@@ -34,7 +34,6 @@ from moderator.settings import Settings
 from moderator.streaming import clients
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
-from moderator.streaming.portions import bound_polls
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
@@ -300,8 +299,8 @@ class _Member:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
         most = settings.limits.max_post_bytes + clients.HEADROOM
-        tolerate_unreadable(consumer, most, keys=True)
-        bound_polls(consumer, pipeline.max_inflight_bytes // POLLS)
+        polled = pipeline.max_inflight_bytes // POLLS
+        tolerate_unreadable(consumer, most, max_polled=polled, keys=True)
         mend_resuming(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.

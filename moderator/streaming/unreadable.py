@@ -14,17 +14,25 @@ from typing import Any
 from kafka import KafkaConsumer
 from kafka.record import MemoryRecords
 
+from moderator.streaming.portions import bound_polls
 from moderator.streaming.unpacking import Lost, UnreadableError, pieces, unpacked
 
 MAX_RECORD = 2**25
 """Bytes of a record that is read, unless another limit is given."""
+
+MAX_POLLED = 2**25
+"""Bytes that one poll hands out, about, unless another limit is given."""
 
 MOST_LOST = 100_000
 """Offsets that one batch is believed to hold at most, where its own header cannot be believed."""
 
 
 def tolerate_unreadable(
-    consumer: KafkaConsumer, max_record: int = MAX_RECORD, *, keys: bool = False
+    consumer: KafkaConsumer,
+    max_record: int = MAX_RECORD,
+    *,
+    max_polled: int = MAX_POLLED,
+    keys: bool = False,
 ) -> None:
     """Make a consumer read past batches that cannot be read, and read others in bounded memory.
 
@@ -34,6 +42,7 @@ def tolerate_unreadable(
     Args:
         consumer: Whose.
         max_record: Bytes of a record that is read; a larger one is replaced by a stand-in.
+        max_polled: Bytes that what one poll hands out weighs, about.
         keys: Whether stand-ins have the keys of their records, as far as these can be read. Not
             so where a record with a key and no value is a removal.
     """
@@ -57,6 +66,7 @@ def tolerate_unreadable(
             return super()._unpack_records(tp, batches, *deserializers)
 
     fetcher.PartitionRecords = Tolerant
+    bound_polls(consumer, max_polled)
 
 
 class _Batches:

@@ -8,7 +8,6 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 
-from moderator.streaming.portions import bound_polls
 from moderator.streaming.resuming import mend_resuming
 from moderator.streaming.unreadable import tolerate_unreadable
 
@@ -48,8 +47,7 @@ def made(most: int, **answers: bytes) -> Fetcher:
     fetcher._parse_fetched_data = lambda found: fetcher.PartitionRecords(
         0, found.topic_partition, MemoryRecords(found.data)
     )
-    tolerate_unreadable(SimpleNamespace(_fetcher=fetcher), keys=True)
-    bound_polls(SimpleNamespace(_fetcher=fetcher), most)
+    tolerate_unreadable(SimpleNamespace(_fetcher=fetcher), max_polled=most)
     mend_resuming(SimpleNamespace(_fetcher=fetcher))
     return fetcher
 

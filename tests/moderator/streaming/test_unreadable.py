@@ -82,6 +82,13 @@ def flipped(data: bytearray, place: int = -5) -> bytearray:
     return data
 
 
+def fetching() -> SimpleNamespace:
+    """Return the part of kafka-python's fetcher that is looked at, without what polls."""
+    return SimpleNamespace(
+        PartitionRecords=Fetcher.PartitionRecords, _append=None, fetched_records=None
+    )
+
+
 class Log:
     """A partition's log, served as a broker does: whole batches from the one with the offset on.
 
@@ -103,7 +110,7 @@ class Log:
 
     def read(self, offset: int = 0) -> list:
         """Read to the end with kafka-python's own classes; fail where reading stands still."""
-        fetcher = SimpleNamespace(PartitionRecords=Fetcher.PartitionRecords)
+        fetcher = fetching()
         tolerate_unreadable(SimpleNamespace(_fetcher=fetcher))
         rows = []
         while offset < self.end:
@@ -154,7 +161,7 @@ def test_sound_batches_of_every_codec_are_read_as_ever():
 
 
 def test_another_consumer_of_this_process_keeps_its_own_class():
-    ours = SimpleNamespace(PartitionRecords=Fetcher.PartitionRecords)
+    ours = fetching()
     tolerate_unreadable(SimpleNamespace(_fetcher=ours))
     assert ours.PartitionRecords is not Fetcher.PartitionRecords
     assert issubclass(ours.PartitionRecords, Fetcher.PartitionRecords)
@@ -246,7 +253,7 @@ def test_broken_batches_in_a_row():
 
 
 def test_an_answer_that_ends_within_a_batch_is_no_broken_batch():
-    fetcher = SimpleNamespace(PartitionRecords=Fetcher.PartitionRecords)
+    fetcher = fetching()
     tolerate_unreadable(SimpleNamespace(_fetcher=fetcher))
     answer = bytes(batch(0, 5) + batch(5, 5)[:70])
     part = fetcher.PartitionRecords(0, TP, MemoryRecords(answer))
@@ -255,7 +262,7 @@ def test_an_answer_that_ends_within_a_batch_is_no_broken_batch():
 
 
 def test_data_that_is_no_batch_is_one_lost_offset():
-    fetcher = SimpleNamespace(PartitionRecords=Fetcher.PartitionRecords)
+    fetcher = fetching()
     tolerate_unreadable(SimpleNamespace(_fetcher=fetcher))
     part = fetcher.PartitionRecords(5, TP, MemoryRecords(bytes(shortened(batch(5, 5), -20))))
     assert lost(part.take()) == [5]
@@ -430,7 +437,7 @@ def test_behind_a_length_that_is_none_nothing_of_the_batch_is_read():
 @pytest.mark.parametrize("codec", [NONE, GZIP, ZSTD])
 def test_of_a_record_that_is_too_large_the_key_is_left(codec):
     rows = [one(0, text(0)), one(1, bytes(60_000), key=b"p7"), one(2, text(2))]
-    fetcher = SimpleNamespace(PartitionRecords=Fetcher.PartitionRecords)
+    fetcher = fetching()
     tolerate_unreadable(SimpleNamespace(_fetcher=fetcher), 50_000, keys=True)
     read = fetcher.PartitionRecords(0, TP, MemoryRecords(bytes(records(*rows, codec=codec)))).take()
     assert [(row.offset, row.key) for row in read] == [(0, b"k"), (1, b"p7"), (2, b"k")]
