@@ -27,9 +27,6 @@ TIMESTAMP = f"{PREFIX}timestamp"
 MOST = 2**63 - 1
 """Largest number that a header may hold; Kafka's offsets and timestamps are of 64 bits."""
 
-LEAST = -(2**63)
-"""Smallest number that a timestamp may be: any producer can claim any."""
-
 DIGITS = 19
 """Digits of the largest number."""
 
@@ -129,7 +126,7 @@ def first_reading(record: Record, posts_topic: str) -> tuple[Record, int]:
         topic=posts_topic,
         partition=_number(found, PARTITION),
         offset=_number(found, OFFSET),
-        timestamp=_number(found, TIMESTAMP, least=LEAST),
+        timestamp=_number(found, TIMESTAMP, least=-MOST - 1),
         key=record.key,
         value=record.value,
         headers=tuple(each for each in record.headers if not each[0].startswith(PREFIX)),
