@@ -590,6 +590,20 @@ def test_an_offset_of_a_topic_never_seen_here_is_doubted_first_and_then_the_old_
     assert rig.live() == [0, 1, 2, 3, 4]
 
 
+def test_metadata_of_a_broker_that_lags_behind_take_nothing_back() -> None:
+    rig = running()
+    remade(rig, 60)
+    rig.turn(10)
+    assert rig.live() == list(range(60))
+    rig.consumer.commit({TopicPartition(*POSTS): at(60, "new")}, 0)
+    rig.ids.known["posts"] = "old"
+    rig.epochs.rewind()
+    rig.consumer.last[POSTS] = 63
+    rig.turn(3)
+    assert rig.live() == [60, 61, 62]
+    assert rig.consumer.told[POSTS] == "new"
+
+
 def test_offsets_of_other_programs_are_believed() -> None:
     rig = Rig(start_from="latest")
     rig.ids.known["posts"] = "new"
