@@ -18,10 +18,7 @@ from kafka.errors import (
     FencedInstanceIdError,
     InvalidProducerEpochError,
     KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
     ProducerFencedError,
-    RecordListTooLargeError,
 )
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -32,6 +29,7 @@ from moderator.flood_marks import FloodMarks
 from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
+from moderator.streaming.sending import Sender, TooLargeError, send
 
 logger = logging.getLogger(__name__)
 
@@ -71,44 +69,20 @@ FENCED_AGAIN = 5.0
 """Seconds between two take-overs that tell a successor of the same id from a transaction that the
 broker ended in its time: a process that the group had expelled then yields to it."""
 
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 REFUSED = (CommitFailedError, FencedInstanceIdError)
 """The group refused the offsets, so nothing of the transaction can have been committed."""
-
-
-class TooLargeError(Exception):
-    """Records are too large for the topics that they are meant for.
-
-    Args:
-        places: Which, by their place among those that were sent.
-        cause: What the client or a broker said of the first of them.
-    """
-
-    def __init__(self, places: Collection[int], cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.places = frozenset(places)
-        self.cause = cause
 
 
 class NotAMember(Exception):
     """The group does not know this process at the moment."""
 
 
-class Producer(Protocol):
+class Producer(Sender, Protocol):
     """The part of kafka-python's producer that publishing uses."""
 
     # ruff: noqa: D102
     def init_transactions(self) -> None: ...
     def begin_transaction(self) -> None: ...
-    def send(
-        self,
-        topic: str,
-        *,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-    ) -> Any: ...
-    def flush(self, timeout: float) -> None: ...
     def send_offsets_to_transaction(self, offsets: Mapping[Any, Any], group: Any) -> None: ...
     def commit_transaction(self) -> None: ...
     def abort_transaction(self) -> None: ...
@@ -334,36 +308,7 @@ class Publisher:
             raise
 
     def _send(self, producer: Producer, records: Sequence[Outgoing]) -> None:
-        """Send records and wait until all are acknowledged.
-
-        Raises:
-            TooLargeError: Some are too large, whatever became of the others.
-            KafkaError: One was not acknowledged.
-        """
-        futures: list[Any] = []
-        refused: dict[int, Exception] = {}
-        for place, record in enumerate(records):
-            try:
-                futures.append(self._sent(producer, record))
-            except TOO_LARGE as error:
-                # By the client, before it is sent.
-                refused[place] = error
-                futures.append(None)
-        producer.flush(timeout=self._timeout)
-        failed = {n: each.exception for n, each in enumerate(futures) if each and each.exception}
-        refused |= {n: error for n, error in failed.items() if isinstance(error, TOO_LARGE)}
-        if refused:
-            raise TooLargeError(refused, next(iter(refused.values())))
-        # Before any commit: committing after a failed record would hang for ever.
-        for fault in failed.values():
-            raise fault
-        if not all(future.is_done for future in futures):
-            raise KafkaTimeoutError(f"records not acknowledged within {self._timeout:g} s")
-
-    def _sent(self, producer: Producer, record: Outgoing) -> Any:
-        headers = list(record.headers)
-        name = self._names[record.role]
-        return producer.send(name, key=record.key, value=record.value, headers=headers)
+        send(producer, [(self._names[each.role], each) for each in records], self._timeout)
 
     def _failed(self, error: Exception, *, warn: bool) -> None:
         name = type(error).__name__
