@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,7 +144,8 @@ class Probes:
         if path == "/livez":
             return _said(self._watchdog.stalled())
         if path == "/readyz":
-            return _said([f"not yet: {name}" for name in self._watchdog.missing()])
+            faults = [f"not yet: {name}" for name in self._watchdog.missing()]
+            return _said(faults, self._watchdog.remarks())
         if path in self._reports:
             body = json.dumps(self._reports[path](), indent=2)
             return 200, "application/json", f"{body}\n".encode()
@@ -157,8 +158,8 @@ def _request(head: bytes) -> tuple[str, str]:
     return (line[0], line[1].partition("?")[0]) if len(line) == 3 else ("", "")
 
 
-def _said(faults: list[str]) -> Answer:
-    text = "\n".join(faults or ["ok"])
+def _said(faults: Sequence[str], remarks: Sequence[str] = ()) -> Answer:
+    text = "\n".join([*(faults or ["ok"]), *remarks])
     return 503 if faults else 200, PLAIN, f"{text}\n".encode()
 
 

@@ -38,6 +38,7 @@ from moderator.streaming.inbox import Inbox
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
+from moderator.streaming.topic_ids import TopicIds
 from moderator.streaming.topic_reader import TopicReader
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
@@ -46,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 INBOX_BATCHES = 4
 """Batches' worth of records that may wait in the inbox, so that reading need not pause often."""
+
+POLLS = 8
+"""Part of the bytes in flight that one poll may hand out."""
 
 LEAVING = 5.0
 """Seconds beyond the drain time for leaving the group."""
@@ -293,6 +297,7 @@ class _Member:
             self._watchdog.watch("reading", lambda: reader.turned)
             self._watchdog.require("member of the group", lambda: reader.joined)
             self._watchdog.require("publishing", lambda: not publisher.failing)
+            self._watchdog.remark(reader.share.remark)
             reading.start()
             pipeline.start()
             served.set()
@@ -339,7 +344,9 @@ class _Member:
     def _reader(self) -> tuple[Reader, Inbox, Epochs]:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
-        tolerate_unreadable(consumer)
+        most = settings.limits.max_post_bytes + clients.HEADROOM
+        polled = pipeline.max_inflight_bytes // POLLS
+        tolerate_unreadable(consumer, most, max_polled=polled, keys=True)
         mend_resuming(consumer)
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
@@ -353,7 +360,8 @@ class _Member:
             wait=lambda record: self._retries.wait(record, time.time()),
         )
         loop = clients.GroupLoop(consumer)
-        return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
+        reader = Reader(consumer, reading, inbox, epochs, loop, topic_ids=TopicIds(consumer))
+        return reader, inbox, epochs
 
     def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
         settings, kafka = self._settings, self._settings.kafka

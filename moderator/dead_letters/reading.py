@@ -100,7 +100,8 @@ def _reading(settings: Settings) -> Iterator[tuple[KafkaConsumer, list[TopicPart
     topic = settings.topics.dead_letter_topic
     clients.wait_for_broker(settings.kafka, settings.kafka.start_timeout, None)
     with closing(clients.consumer(settings.kafka, group=False)) as consumer:
-        tolerate_unreadable(consumer)
+        room = clients.DEAD_LETTER_ROOM + clients.HEADROOM
+        tolerate_unreadable(consumer, settings.limits.max_post_bytes + room, keys=True)
         try:
             numbers = consumer.partitions_for_topic(topic)
             if not numbers:

@@ -170,14 +170,14 @@ class GroupLoop:
         """Let the loop go on with other things."""
         await self._consumer._net.sleep(seconds)
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit next offsets, within a short time.
 
         Raises:
             KafkaError: They are not committed, or it is not known.
         """
         await self._consumer._coordinator._commit_offsets_sync_async(
-            {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()}, 2000
+            {TopicPartition(*partition): stand for partition, stand in offsets.items()}, 2000
         )
 
     def reachable(self) -> bool:

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from kafka import OffsetAndMetadata, TopicPartition
@@ -18,10 +18,7 @@ from kafka.errors import (
     FencedInstanceIdError,
     InvalidProducerEpochError,
     KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
     ProducerFencedError,
-    RecordListTooLargeError,
 )
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -32,6 +29,7 @@ from moderator.flood_marks import FloodMarks
 from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
+from moderator.streaming.sending import Sender, TooLargeError, send
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +81,6 @@ FENCED_AGAIN = 5.0
 """Seconds between two take-overs that tell a successor of the same id from a transaction that the
 broker ended in its time: a process that the group had expelled then yields to it."""
 
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 REFUSED = (CommitFailedError, FencedInstanceIdError)
 """The group refused the offsets, so nothing of the transaction can have been committed."""
 
@@ -92,21 +89,12 @@ class NotAMember(Exception):
     """The group does not know this process at the moment."""
 
 
-class Producer(Protocol):
+class Producer(Sender, Protocol):
     """The part of kafka-python's producer that publishing uses."""
 
     # ruff: noqa: D102
     def init_transactions(self) -> None: ...
     def begin_transaction(self) -> None: ...
-    def send(
-        self,
-        topic: str,
-        *,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-    ) -> Any: ...
-    def flush(self, timeout: float) -> None: ...
     def send_offsets_to_transaction(self, offsets: Mapping[Any, Any], group: Any) -> None: ...
     def commit_transaction(self) -> None: ...
     def abort_transaction(self) -> None: ...
@@ -116,7 +104,7 @@ class Membership(Protocol):
     """The part of the reader that publishing uses."""
 
     def group_metadata(self) -> Any: ...
-    def commit(self, offsets: Mapping[Partition, int]) -> None: ...
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None: ...
 
 
 class Publisher:
@@ -174,6 +162,7 @@ class Publisher:
         self._fenced = 0
         self._fenced_at = -math.inf
         self._stopping = threading.Event()
+        self._gave_up = False
         self.failing = False
 
     def start(self) -> Producer:
@@ -193,23 +182,26 @@ class Publisher:
         """Publish what is still this member's of a batch; return how many posts that were.
 
         Tries again, without limit, for as long as the world fails; what then is another member's
-        is left out. Returns 0 when stopped meanwhile.
+        is left out. Once stopped, the first failure is the last attempt: that batch and every one
+        after it returns 0. A later batch would commit offsets beyond the one that was given up.
 
         Raises:
             Unavailable: Another process runs under the same transactional id.
         """
+        if self._gave_up:
+            return 0
         pause = BACK_OFF[0]
-        lean = False
+        lean: frozenset[int] = frozenset()
         begin = time.monotonic()
         while True:
             self._turn()
             try:
                 count = self._publish_once(decided, begin, lean=lean)
-            except TOO_LARGE as error:
+            except TooLargeError as error:
                 # Only what is lean may be too large for good; that is the topics' limit to mend.
-                self._failed(error, warn=lean)
-                if not lean:
-                    lean = True
+                self._failed(error.cause, warn=error.places <= lean)
+                if not error.places <= lean:
+                    lean |= error.places
                     continue
             except NotAMember as error:
                 # Before anything was begun; what is another member's by now is soon stale.
@@ -224,11 +216,12 @@ class Publisher:
                 self._succeeded()
                 return count
             if self._stopping.wait(pause):
+                self._gave_up = True
                 return 0
             pause = min(2 * pause, BACK_OFF[1])
 
     def stop(self) -> None:
-        """Give up at the next failure; safe from every thread."""
+        """Give up for good at the next failure; safe from every thread."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -237,13 +230,22 @@ class Publisher:
         if spent is not None:
             self._discard(spent)
 
-    def _publish_once(self, decided: Sequence[Decided], begin: float, *, lean: bool) -> int:
+    def _publish_once(
+        self, decided: Sequence[Decided], begin: float, *, lean: Collection[int]
+    ) -> int:
+        """Try once; ``lean`` are the places in the batch of posts whose records were too large.
+
+        Raises:
+            TooLargeError: With the places in the batch of the posts whose records are too large.
+        """
         attempt = time.monotonic()
         producer = self._producer or self.start()
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
         group = self._group() if self._exactly_once else None
-        live = [each for each in decided if self._epochs.live(each.post.read)]
+        topic_ids = self._epochs.topic_ids()
+        places = [n for n, each in enumerate(decided) if self._epochs.live(each.post.read)]
+        live = [decided[place] for place in places]
         if not live:
             STALE.inc(len(decided))
             return 0
@@ -251,14 +253,24 @@ class Publisher:
         marked = self._floods.mark([each for each in live if each.retry is None], begin)
         last_words = iter(marked.decided)
         live = [each if each.retry else next(last_words) for each in live]
-        made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
-        records = [_lean(record) if lean else record for _, each in made for record in each]
-        if self._exactly_once:
-            self._commit_transaction(producer, records, _offsets(live), group)
-        else:
-            self._send(producer, records)
-            self._membership.commit(_offsets(live))
-        _count([each for each, [first, *_] in made if first.role == "decisions"], records)
+        made = [
+            [_lean(record) for record in outgoing(each, room=0)]
+            if place in lean
+            else outgoing(each, room=self._room)
+            for place, each in zip(places, live, strict=True)
+        ]
+        records = [record for each in made for record in each]
+        try:
+            if self._exactly_once:
+                self._commit_transaction(producer, records, _offsets(live, topic_ids), group)
+            else:
+                self._send(producer, records)
+                self._membership.commit(_offsets(live, topic_ids))
+        except TooLargeError as error:
+            owners = [place for place, each in zip(places, made, strict=True) for _ in each]
+            raise TooLargeError([owners[n] for n in error.places], error.cause) from None
+        final = zip(live, made, strict=True)
+        _count([each for each, [first, *_] in final if first.role == "decisions"], records)
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()
@@ -283,7 +295,7 @@ class Publisher:
         self,
         producer: Producer,
         records: Sequence[Outgoing],
-        offsets: Mapping[Partition, int],
+        offsets: Mapping[Partition, OffsetAndMetadata],
         group: Any,
     ) -> None:
         producer.begin_transaction()
@@ -292,10 +304,9 @@ class Publisher:
             # Each of these waits has a limit of its own; the watchdog's is for one of them.
             self._turn()
             producer.send_offsets_to_transaction(
-                {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
-                group,
+                {TopicPartition(*partition): stand for partition, stand in offsets.items()}, group
             )
-        except TOO_LARGE:
+        except TooLargeError:
             # Before any offsets were sent: the client would send those of a refused transaction
             # again with the next one's, so after that it is replaced.
             producer.abort_transaction()
@@ -308,23 +319,8 @@ class Publisher:
             self._epochs.rewind()
             raise
 
-    def _send(self, producer: Producer, records: Iterable[Outgoing]) -> None:
-        futures = [
-            producer.send(
-                self._names[record.role],
-                key=record.key,
-                value=record.value,
-                headers=list(record.headers),
-            )
-            for record in records
-        ]
-        producer.flush(timeout=self._timeout)
-        # Before any commit: committing after a failed record would hang for ever.
-        for future in futures:
-            if not future.is_done:
-                raise KafkaTimeoutError(f"records not acknowledged within {self._timeout:g} s")
-            if future.exception is not None:
-                raise future.exception
+    def _send(self, producer: Producer, records: Sequence[Outgoing]) -> None:
+        send(producer, [(self._names[each.role], each) for each in records], self._timeout)
 
     def _failed(self, error: Exception, *, warn: bool) -> None:
         name = type(error).__name__
@@ -368,13 +364,15 @@ class Publisher:
         PUBLISHING_FAILS.set(0)
 
 
-def _offsets(decided: Sequence[Decided]) -> dict[Partition, int]:
-    """Return the next offset to read of each partition."""
+def _offsets(
+    decided: Sequence[Decided], topic_ids: Mapping[Partition, str]
+) -> dict[Partition, OffsetAndMetadata]:
+    """Return the next offset to read of each partition, and of which topic it is one."""
     offsets: dict[Partition, int] = {}
     for each in decided:
         record = each.post.read
         offsets[record.source] = max(offsets.get(record.source, 0), record.offset + 1)
-    return offsets
+    return {p: OffsetAndMetadata(o, topic_ids.get(p, ""), -1) for p, o in offsets.items()}
 
 
 def _lean(record: Outgoing) -> Outgoing:

@@ -22,7 +22,7 @@ from kafka.errors import (
 
 from moderator.canary import CheckedCanary, Expectation
 from moderator.decide import Evidence, ImageDecision, PostDecision
-from moderator.decisions import Decided, DecidedImage, Provenance
+from moderator.decisions import Decided, DecidedImage, Outgoing, Provenance
 from moderator.errors import Unavailable
 from moderator.flood_marks import FloodMarks
 from moderator.records import Partition, Post, Record
@@ -51,6 +51,7 @@ class Broker:
     producers: list["Producer"] = field(default_factory=list)
     discarded: list["Producer"] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
+    told: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def connect(self) -> "Producer":
         self.trip("connect")
@@ -97,6 +98,7 @@ class Producer:
         self.broker.trip("offsets")
         self.broker.groups.append(group)
         self.offsets = {(p.topic, p.partition): o.offset for p, o in offsets.items()}
+        self.broker.told |= {(p.topic, p.partition): o.metadata for p, o in offsets.items()}
 
     def commit_transaction(self) -> None:
         assert not self.poisoned, "committing after a failed record hangs for ever"
@@ -126,7 +128,7 @@ class Membership:
         return SimpleNamespace(generation_id=self.generation, member_id=self.member)
 
     def commit(self, offsets) -> None:
-        self.commits.update(offsets)
+        self.commits.update({partition: stand.offset for partition, stand in offsets.items()})
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +161,13 @@ def publisher(broker, membership, epochs) -> Publisher:
 
 
 def made(
-    broker, membership, epochs, *, exactly_once: bool = True, flood: Flood | None = None
+    broker,
+    membership,
+    epochs,
+    *,
+    exactly_once: bool = True,
+    flood: Flood | None = None,
+    retries: dict[str, str] | None = None,
 ) -> Publisher:
     return Publisher(
         broker.connect,
@@ -172,6 +180,7 @@ def made(
         room=10_000,
         turn=lambda: None,
         floods=FloodMarks(flood or Flood()),
+        retry_topics=retries,
     )
 
 
@@ -202,6 +211,15 @@ def test_a_batch_and_its_offsets_are_committed_together(publisher, broker, epoch
     assert publisher.publish(batch) == 3
     assert ids(broker) == ["p0-5", "p1-9", "p0-6"]
     assert broker.offsets == {("posts", 0): 7, ("posts", 1): 10}
+
+
+def test_offsets_are_committed_with_the_id_of_the_topic_they_are_of(
+    publisher, broker, epochs
+) -> None:
+    epochs.rewind([PARTITIONS[0]])
+    epochs.rewound(PARTITIONS[0], "id-of-posts")
+    publisher.publish([decided(epochs, 0, 5), decided(epochs, 1, 9)])
+    assert broker.told == {("posts", 0): "id-of-posts", ("posts", 1): ""}
 
 
 def test_what_cannot_be_judged_goes_to_all_its_topics_at_once(publisher, broker, epochs) -> None:
@@ -343,6 +361,75 @@ def test_a_record_too_large_is_published_lean_and_the_batch_is_not_lost(
     assert dead == [b""]
 
 
+RETRY = "posts.retry.10s"
+
+
+def with_retry(epochs: Epochs, partition: int, offset: int, size: int = 10) -> Decided:
+    """Return a post whose image could not be fetched, and that is to be tried again."""
+    found = decided(epochs, partition, offset, size=size)
+    image = ImageDecision("flag", "unreachable", cause="timeout")
+    retry = Outgoing("retry 10s", b"key", b"x" * size, (("moderator.retry.attempt", b"1"),))
+    images = (DecidedImage("0", image),)
+    return replace(found, decision=PostDecision("flag", "unreachable"), images=images, retry=retry)
+
+
+@pytest.mark.parametrize("refused_by", ["a broker", "the client"])
+def test_a_record_too_large_costs_its_batch_mates_nothing(
+    broker, membership, epochs, refused_by, monkeypatch
+) -> None:
+    publisher = made(broker, membership, epochs, retries={"retry 10s": RETRY})
+    broker.most_bytes = 4000
+    if refused_by == "the client":
+        monkeypatch.setattr(Producer, "send", sending_no_more_than(4000, Producer.send))
+    batch = [
+        with_retry(epochs, 0, 0),
+        decided(epochs, 0, 1, malformed=True),
+        decided(epochs, 0, 2, malformed=True, size=5000),
+        with_retry(epochs, 0, 3, size=5000),
+        decided(epochs, 1, 4),
+    ]
+    assert publisher.publish(batch) == 5
+    # The first is tried again; the one whose retry does not fit is decided.
+    assert ids(broker) == ["p0-1", "p0-2", "p0-3", "p1-4"]
+    assert [value for topic, _, value in broker.committed if topic == RETRY] == [b"x" * 10]
+    bodies = [value for topic, _, value in broker.committed if topic == "posts.dead-letter"]
+    assert bodies == [b"x" * 10, b"", b""]
+    decisions = [json.loads(value) for topic, _, value in broker.committed if topic == "decisions"]
+    assert decisions[-1]["images"][0]["prototypes"]
+    assert broker.offsets == {("posts", 0): 4, ("posts", 1): 5}
+
+
+def sending_no_more_than(most: int, send: Callable[..., Future]) -> Callable[..., Future]:
+    """Return a producer's ``send`` that refuses at once, as kafka-python's does."""
+
+    def refusing(self: Producer, topic: str, *, value: bytes, **given: Any) -> Future:
+        if len(value) > most:
+            raise MessageSizeTooLargeError("larger than max_request_size")
+        return send(self, topic, value=value, **given)
+
+    return refusing
+
+
+def test_a_record_too_large_is_found_whatever_its_failure_did_to_others(
+    publisher, broker, epochs, monkeypatch
+) -> None:
+    """After the first refusal the client fails what it has not sent, with errors of its own."""
+    send = Producer.send
+
+    def failing(self: Producer, topic: str, **given: Any) -> Future:
+        future = send(self, topic, **given)
+        if self.poisoned and future.exception is None:
+            return Future(KafkaConnectionError("the transaction is to be aborted"))
+        return future
+
+    monkeypatch.setattr(Producer, "send", failing)
+    broker.most_bytes = 1500
+    large = decided(epochs, 0, 5)
+    assert publisher.publish([large, decided(epochs, 0, 6, malformed=True)]) == 2
+    assert len(broker.producers) == 1
+    assert ids(broker) == ["p0-5", "p0-6"]
+
+
 def test_another_producer_of_the_same_id_is_named_after_a_few_times(
     publisher, broker, epochs
 ) -> None:
@@ -380,11 +467,47 @@ def test_being_fenced_now_and_then_is_survived(publisher, broker, epochs) -> Non
     assert len(ids(broker)) == 2 * publish.FENCED_MOST
 
 
-def test_a_stopped_publisher_gives_up_at_the_next_failure(publisher, broker, epochs) -> None:
+@pytest.mark.parametrize("exactly_once", [True, False])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("flush", KafkaTimeoutError("slow")),
+        ("flush", CommitFailedError("generation")),
+        ("flush", MessageSizeTooLargeError("too large")),
+        ("connect", Unavailable("no broker")),
+    ],
+)
+def test_a_stopped_publisher_that_gave_up_commits_nothing_behind_what_it_gave_up(
+    broker, membership, epochs, exactly_once, call, fault
+) -> None:
+    publisher = made(broker, membership, epochs, exactly_once=exactly_once)
+    assert publisher.publish([decided(epochs, 0, 4)]) == 1
     publisher.stop()
+    # What succeeds at once is published even now: only a failure ends it.
     assert publisher.publish([decided(epochs, 0, 5)]) == 1
-    broker.faults["flush"] = [KafkaTimeoutError("slow")] * 9
+    if call == "connect":
+        publisher.close()
+    broker.faults[call] = [fault] * 2
     assert publisher.publish([decided(epochs, 0, 6)]) == 0
+    # The brokers are back, and the next batches are handed in.
+    broker.faults.clear()
+    assert publisher.publish([decided(epochs, 0, 7)]) == 0
+    assert publisher.publish([decided(epochs, 1, 9)]) == 0
+    assert not {"p0-7", "p1-9"} & set(ids(broker))
+    assert broker.offsets == ({("posts", 0): 6} if exactly_once else {})
+    assert membership.commits == ({} if exactly_once else {PARTITIONS[0]: 6})
+
+
+def test_who_is_no_member_when_stopped_gives_up_for_good(
+    publisher, broker, membership, epochs
+) -> None:
+    batch, behind = [decided(epochs, 0, 5)], [decided(epochs, 0, 6)]
+    publisher.stop()
+    membership.known = False
+    assert publisher.publish(batch) == 0
+    membership.known = True
+    assert publisher.publish(behind) == 0
+    assert broker.committed == []
 
 
 def test_at_least_once_publishes_and_then_commits(broker, membership, epochs) -> None:
