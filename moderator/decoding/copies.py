@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from models.spec import InputSpec
 from moderator.decoding.decode import Undecodable
-from moderator.decoding.decoder import Decoded, DecodeLimits
+from moderator.decoding.decoder import Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.decoders import DecodePool
 from moderator.decoding.safe_copy import JFIF, is_plain
 from moderator.slots import CHANNELS, SlotArena
@@ -67,6 +67,13 @@ class CopyPool(DecodePool):
     def _dropped(self, making: "Future[Decoded]") -> None:
         if not making.cancelled() and making.exception() is None:
             self.release(making.result().slot)
+
+    def _take_over(self, decoder: Decoder, job: Job, decoded: Decoded) -> None:
+        """Copy the bytes of a copy."""
+        ((_, length),) = decoded.frames
+        theirs = decoder.room.buffer(job.place)[:length]
+        self._copies.buffer(job.slot)[:length] = theirs
+        theirs.fill(0)
 
     def _plausible(self, decoded: Decoded) -> bool:
         """Whether it is what a copy can be: its size within bounds, its bytes within a slot."""

@@ -83,6 +83,7 @@ class DecodePool:
         self._sizes = frozenset(spec.sizes)
         given = {
             "input": spec.to_json(),
+            "room": {"slots": DEPTH, "slot_bytes": arena.slot_bytes, "frames": arena.frames},
             "memory": limits.memory,
             "max_pixels": limits.max_pixels,
             "max_frames": limits.max_frames if copy_side else min(limits.max_frames, arena.frames),
@@ -90,7 +91,7 @@ class DecodePool:
             "timeout": limits.timeout,
             "sandbox": limits.sandbox,
         }
-        self._nursery = Nursery(arena, given)
+        self._nursery = Nursery(given)
         self._decoders: list[Decoder] = []
         self._wanted = processes
         self._idle_deaths = 0
@@ -196,9 +197,11 @@ class DecodePool:
                 self._back_off()
 
     def _start(self) -> None:
-        pid, connection = self._nursery.fork()
+        room = SlotArena(DEPTH, self._arena.slot_bytes, frames=self._arena.frames)
+        with contextlib.closing(room):
+            pid, connection = self._nursery.fork(room)
         timeout, now = self._limits.timeout, time.monotonic()
-        decoder = Decoder(pid, connection, timeout=timeout, now=now, start=START_TIMEOUT)
+        decoder = Decoder(pid, connection, room, timeout=timeout, now=now, start=START_TIMEOUT)
         self._decoders.append(decoder)
         self._selector.register(connection, selectors.EVENT_READ, decoder)
 
@@ -215,7 +218,7 @@ class DecodePool:
                 decoder.alone = True
         for depth in range(DEPTH):
             for decoder in tuple(self._decoders):
-                if not decoder.ready or decoder.alone or len(decoder.jobs) != depth:
+                if not decoder.ready or decoder.alone or decoder.worn or len(decoder.jobs) != depth:
                     continue
                 job = self._next_job()
                 if job is None:
@@ -280,6 +283,7 @@ class DecodePool:
             if not self._plausible(result):
                 decoder.jobs.appendleft(job)
                 raise ValueError(f"what no image gives, {line[:80]!r}")
+            self._take_over(decoder, job, result)
             self._finish(job, result)
         elif result == "memory":
             # What is left of its memory may be in pieces: a fresh process may have enough.
@@ -287,6 +291,16 @@ class DecodePool:
             self._bury(decoder, result)
         else:
             self._set_aside(job, result)
+        if decoder.worn and not decoder.jobs and decoder in self._decoders:
+            self._retire(decoder)
+            decoder.end()
+
+    def _take_over(self, decoder: Decoder, job: Job, decoded: Decoded) -> None:
+        """Copy an image's frames out of its process's reach, and leave nothing where they were."""
+        for number, size in enumerate(decoded.frames):
+            theirs = decoder.room.frame(job.place, number, *size)
+            self._arena.frame(job.slot, number, *size)[...] = theirs
+            theirs.fill(0)
 
     def _report(self, *, confined: bool) -> None:
         CONFINED.set(confined)
@@ -303,11 +317,15 @@ class DecodePool:
         fitting = 1 <= len(decoded.frames) <= min(decoded.reach, self._arena.frames)
         return known and sound and fitting and decoded.reach <= MAX_REACH
 
-    def _bury(self, decoder: Decoder, cause: str) -> None:
-        """Replace a process; the image that it was at is suspect, those behind it are not."""
+    def _retire(self, decoder: Decoder) -> bool:
+        """End a process, to be replaced; return whether the nursery that forked it still runs."""
         self._decoders.remove(decoder)
         self._selector.unregister(decoder.connection)
-        forked = self._nursery.bury(decoder.pid)
+        return self._nursery.bury(decoder.pid)
+
+    def _bury(self, decoder: Decoder, cause: str) -> None:
+        """Replace a process; the image that it was at is suspect, those behind it are not."""
+        forked = self._retire(decoder)
         if cause == "crash" and decoder.jobs:
             decoder.charge(time.monotonic())
         jobs = decoder.end()

@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moderator.decoding import decoders
+from moderator.decoding import decoder, decoders
 from moderator.decoding.decode import CAUSES, Undecodable, decode
 from moderator.decoding.decode_process import READY, REQUEST
 from moderator.decoding.decoders import (
+    DECODE_DEATHS,
     DEPTH,
     NURSERY_DEATHS,
     Decoded,
@@ -396,9 +397,9 @@ class Taken(Nursery):
     left: int
     pids = itertools.count(2**22 + 1)
 
-    def fork(self) -> tuple[int, socket.socket]:
+    def fork(self, room: SlotArena) -> tuple[int, socket.socket]:
         if not type(self).left:
-            return super().fork()
+            return super().fork(room)
         type(self).left -= 1
         ours, theirs = socket.socketpair()
         threading.Thread(target=self._lie, args=(theirs,), daemon=True).start()
@@ -410,8 +411,9 @@ class Taken(Nursery):
     def _lie(self, theirs: socket.socket) -> None:
         with theirs, suppress(OSError):
             theirs.sendall(READY)
-            if theirs.recv(REQUEST.size):
-                theirs.sendall(self.answer)
+            if request := theirs.recv(REQUEST.size):
+                number = b"%d" % REQUEST.unpack(request)[0]
+                theirs.sendall(self.answer.replace(b"NUMBER", number) + b"\n")
             while theirs.recv(2**16):
                 pass
 
@@ -445,13 +447,90 @@ class Taken(Nursery):
 )
 def test_a_process_that_answers_what_cannot_be_is_replaced(monkeypatch, answer) -> None:
     monkeypatch.setattr(decoders, "Nursery", Taken)
-    monkeypatch.setattr(Taken, "answer", answer + b"\n", raising=False)
+    monkeypatch.setattr(Taken, "answer", b"[NUMBER, " + answer + b"]", raising=False)
     monkeypatch.setattr(Taken, "left", 2, raising=False)
     with pool_of(1) as (pool, arena):
         assert cause(pool.submit(PNG)) == "crash"
         pool.release(pool.submit(PNG).result(60).slot)
         assert arena.free == 8
         assert nursery_of(pool)
+
+
+SOUND = b"[128, 128, [[64, 64]], 1]"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # Without a number, with that of another one, a text, and a word too many.
+        SOUND,
+        b"[0, " + SOUND + b"]",
+        b'["NUMBER", ' + SOUND + b"]",
+        b"[NUMBER, " + SOUND + b", 0]",
+    ],
+)
+def test_an_answer_without_the_number_of_its_image_is_none(monkeypatch, answer) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    monkeypatch.setattr(Taken, "answer", answer, raising=False)
+    monkeypatch.setattr(Taken, "left", 2, raising=False)
+    with pool_of(1) as (pool, arena):
+        assert cause(pool.submit(PNG)) == "crash"
+        pool.release(pool.submit(PNG).result(60).slot)
+        assert arena.free == 8
+
+
+@pytest.mark.parametrize(
+    "behind", [b"[NUMBER, " + SOUND + b"]", b"[0, " + SOUND + b"]", SOUND, b'"empty"']
+)
+def test_no_process_answers_for_the_image_behind(monkeypatch, behind) -> None:
+    """It was taken over by the first, whose number it knows, and does not read on."""
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    answer = b"[NUMBER, " + SOUND + b"]\n" + behind
+    monkeypatch.setattr(Taken, "answer", answer, raising=False)
+    monkeypatch.setattr(Taken, "left", 1, raising=False)
+    expected = decode(PNG, SPEC, max_pixels=1_000_000, max_frames=3).frames[0]
+    with pool_of(1) as (pool, arena):
+        futures = [pool.submit(PNG) for _ in range(2)]
+        first, second = (future.result(60) for future in futures)
+        assert not frames_of(arena, first)[0].any()
+        assert np.array_equal(frames_of(arena, second)[0], expected)
+
+
+def test_a_process_is_replaced_after_so_many_images(monkeypatch) -> None:
+    monkeypatch.setattr(decoder, "LIFETIME", 5)
+    deaths = {cause: DECODE_DEATHS.labels(cause)._value.get() for cause in ("idle", "crash")}
+    with pool_of(2) as (pool, arena):
+        seen = set(pool.pids)
+        for _ in range(40):
+            futures = [pool.submit(PNG) for _ in range(4)]
+            for future in futures:
+                pool.release(future.result(60).slot)
+            seen |= set(pool.pids)
+        until(lambda: len(pool.pids) == 2)
+        assert len(seen) >= 160 // 5 - 2
+        assert arena.free == 8
+        until(lambda: sum(not ended(pid) for pid in seen) == 2)
+    for name, count in deaths.items():
+        assert DECODE_DEATHS.labels(name)._value.get() == count
+
+
+def test_each_process_has_slots_of_its_own() -> None:
+    with pool_of(2) as (pool, arena):
+        files = []
+        for pid in pool.pids:
+            maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+            files.append({line.split()[4] for line in maps if "memfd:" in line})
+        assert [len(each) for each in files] == [1, 1]
+        assert files[0] != files[1]
+        assert str(os.fstat(arena.fd).st_ino) not in files[0] | files[1]
+
+
+def test_nothing_of_a_picture_is_left_for_the_next_one() -> None:
+    with pool_of(1) as (pool, _):
+        for _ in range(DEPTH + 1):
+            pool.release(pool.submit(PNG).result(60).slot)
+        rooms = [each.room for each in pool._decoders]
+        assert not any(room.buffer(slot).any() for room in rooms for slot in range(room.slots))
 
 
 def test_signals_of_the_terminal_do_not_end_it() -> None:
