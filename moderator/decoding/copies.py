@@ -11,7 +11,7 @@ from models.spec import InputSpec
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoder import Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.decoders import DecodePool
-from moderator.decoding.safe_copy import JFIF, is_plain
+from moderator.decoding.safe_copy import is_plain
 from moderator.slots import CHANNELS, SlotArena
 
 SLOTS = 4
@@ -55,7 +55,7 @@ class CopyPool(DecodePool):
             copy = self._copies.buffer(decoded.slot)[:length].tobytes()
         finally:
             self.release(decoded.slot)
-        if not is_plain(copy):
+        if not is_plain(copy, (decoded.width, decoded.height)):
             raise Undecodable("crash")
         return copy
 
@@ -78,7 +78,7 @@ class CopyPool(DecodePool):
     def _plausible(self, decoded: Decoded) -> bool:
         """Whether it is what a copy can be: its size within bounds, its bytes within a slot."""
         within = all(1 <= side <= self._max_side for side in (decoded.width, decoded.height))
-        lengths = [length for rows, length in decoded.frames if rows == 1]
-        return within and [len(JFIF) < each <= self._copies.slot_bytes for each in lengths] == [
-            True
-        ]
+        match decoded.frames:
+            case ((1, length),):
+                return within and 0 < length <= self._copies.slot_bytes
+        return False

@@ -1,6 +1,7 @@
 """Safe copies: what they show, what they never hold, and that a bad image costs only itself."""
 
 import io
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from models.spec import InputSpec
 from moderator.decoding.copies import CopyPool
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoder import DecodeLimits
+from moderator.decoding.safe_copy import _encoded as encoded_copy
 from moderator.decoding.safe_copy import is_plain, safe_copy
 
 LIMITS = DecodeLimits(max_pixels=4_000_000, max_frames=3, timeout=10, memory=2**30)
@@ -85,13 +87,95 @@ def test_the_same_bytes_give_the_same_copy() -> None:
 
 def test_what_is_not_plain_is_told_from_a_copy() -> None:
     plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    assert is_plain(plain, (64, 128))
+    assert not is_plain(plain, (128, 64))
     assert not is_plain(burdened("JPEG"))
     assert not is_plain(plain + b"more")
     assert not is_plain(plain[:-2])
     assert not is_plain(plain[:20] + b"\xff\xe1\x00\x04hi" + plain[20:])
     assert not is_plain(plain[:20] + b"\xff\xfe\x00\x04hi" + plain[20:])
-    assert not is_plain(b"")
+    for at in range(len(plain)):
+        assert not is_plain(plain[:at])
     assert not is_plain(b"<html>")
+
+
+def test_each_byte_before_the_scan_is_the_encoders_own() -> None:
+    plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    scan = plain.index(b"\xff\xda") + 14
+    assert is_plain(plain)
+    for at in range(scan):
+        for bit in range(8):
+            changed = bytearray(plain)
+            changed[at] ^= 1 << bit
+            assert not is_plain(bytes(changed), (64, 128)), (at, bit)
+
+
+BLOB = b"<script>anything at all, an EXIF with a position, a ZIP</script>" * 900
+
+
+def sized(plain: bytes, width: int, height: int) -> bytes:
+    at = plain.index(b"\xff\xc0") + 5
+    return plain[:at] + struct.pack(">HH", height, width) + plain[at + 4 :]
+
+
+def test_a_frame_has_the_size_that_its_scan_is_long_enough_for() -> None:
+    plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    assert is_plain(sized(plain, 64, 128))
+    for size in ((65_500, 65_500), (6_400, 6_400), (64, 0), (0, 128), (0, 0), (16, 16_000)):
+        assert not is_plain(sized(plain, *size)), size
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xdb" + struct.pack(">H", 60_002) + BLOB[:60_000],
+        b"\xff\xc4" + struct.pack(">H", 60_002) + BLOB[:60_000],
+        b"\xff\xdd\x00\x04\x00\x01",
+        b"\xff\xdb\x00\x43\x00" + bytes(64),
+        b"\xff",
+    ],
+)
+def test_nothing_is_put_in_between(segment) -> None:
+    plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    places = [n for n in range(len(plain) - 1) if plain[n] == 0xFF and plain[n + 1]]
+    assert len(places) == 11
+    for at in places:
+        assert not is_plain(plain[:at] + segment + plain[at:]), at
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        b"",
+        bytes(4),
+        b"\xff\xd0" * 64,
+        b"\xff\xda" * 64,
+        b"\xff\xff\0" * 64,
+        b"\0" * 255 + b"\xff",
+        BLOB[:50_000],
+    ],
+)
+def test_a_scan_has_no_marker_and_about_the_length_of_its_pixels(scan) -> None:
+    plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    begin = plain.index(b"\xff\xda") + 14
+    assert is_plain(plain[:begin] + bytes(256) + plain[-2:])
+    assert not is_plain(plain[:begin] + scan + plain[-2:])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 33), (128, 1), (1, 128), (128, 128)])
+def test_every_copy_is_plain_whatever_its_pixels(size) -> None:
+    random = np.random.default_rng(1)
+    width, height = size
+    pictures = [
+        np.zeros((height, width, 3), np.uint8),
+        np.full((height, width, 3), 255, np.uint8),
+        random.integers(0, 256, (height, width, 3), np.uint8),
+        random.integers(0, 2, (height, width, 3), np.uint8) * 255,
+        np.tile(random.integers(0, 2, (height, width, 1), np.uint8) * 255, 3),
+    ]
+    for pixels in pictures:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        assert is_plain(encoded_copy(image), size)
 
 
 @pytest.mark.slow
