@@ -15,6 +15,7 @@ import click
 from moderator.dead_letters.commands import dead_letters
 from moderator.evidence.commands import evidence
 from moderator.options import Group, Tuned, configured, consoles, exit_code, version
+from moderator.private import keep_private
 from moderator.release_commands import release
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def cli() -> None:
       moderator decide photo.jpg
       moderator worker --set bootstrap_servers=kafka:9092
     """
+    keep_private()
 
 
 @cli.command(cls=Tuned)
