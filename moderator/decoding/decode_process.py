@@ -10,6 +10,7 @@ import codecs
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import resource
@@ -57,6 +58,9 @@ MAX_FILES = 16
 CPU_GRACE = 2
 """Whole seconds of CPU time on top of its images' time: its parent, who says why, comes first."""
 
+LAZY = ("PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.ImagePalette", "PIL.TiffTags")
+"""Modules that Pillow imports only when an image needs them."""
+
 CODECS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-32")
 """What texts in images may be in."""
 
@@ -93,6 +97,8 @@ def main() -> None:
 def _import_the_rest() -> None:
     """Import what is otherwise imported by an image that needs it: confined, no file opens."""
     Image.preinit()
+    for name in LAZY:
+        importlib.import_module(name)
     for name in CODECS:
         codecs.lookup(name)
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,12 @@ import pytest
 from models.spec import InputSpec
 from moderator.concerns.all import Settings
 from moderator.decoding import decoders, sandbox
+from moderator.decoding.copies import CopyPool
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import CONFINED, DECODE_DEATHS, DecodeLimits, DecodePool
 from moderator.decoding.nursery import Nursery
 from moderator.slots import SlotArena
+from tests.fuzz.damage import damaged
 from tests.moderator.decoding.probing_process import DEEDS, IPC_RMID
 from tests.moderator.pictures import FORMATS, animation, encoded, picture
 
@@ -183,18 +186,57 @@ def test_the_limit_on_cpu_time_holds_where_nobody_looks(probing, monkeypatch) ->
         told(pool, arena, "spin")
 
 
-@needs_seccomp
-def test_every_format_is_decoded_in_the_sandbox() -> None:
+class Watching(Nursery):
+    module = "tests.moderator.decoding.watching_process"
+
+
+def samples() -> list[bytes]:
+    """Return a sound file of each kind, and damaged ones of which many fail somewhere."""
     sources = [encoded(picture(200, 90), kind) for kind in FORMATS]
     sources += [animation(kind, 4) for kind in ("PNG", "WEBP", "GIF", "TIFF", "AVIF")]
     sources += [
         encoded(picture(200, 90), "TIFF", compression=c)
         for c in ("tiff_lzw", "jpeg", "packbits", "tiff_adobe_deflate")
     ]
+    sources += [encoded(picture(200, 90).convert(mode), "PNG") for mode in ("LA", "P", "RGBA", "1")]
+    sources += [encoded(picture(200, 90).convert(mode), "TIFF") for mode in ("CMYK", "LAB", "F")]
+    return sources
+
+
+@needs_seccomp
+def test_every_format_is_decoded_in_the_sandbox() -> None:
     with pool_of(limits()) as (pool, _):
-        for data in sources:
+        for data in samples():
             decoded = pool.submit(data).result(60)
             pool.release(decoded.slot)
+
+
+@needs_seccomp
+@pytest.mark.parametrize("copies", [False, True])
+def test_nothing_is_imported_or_opened_once_a_process_is_confined(monkeypatch, copies) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Watching)
+    files = samples() + [damaged(5, number).data for number in range(200)]
+    deaths = DECODE_DEATHS.labels("crash")._value.get()
+    pool: DecodePool
+    if copies:
+        pool = CopyPool(SPEC, processes=2, limits=limits(), max_side=64)
+    else:
+        arena = SlotArena.for_frames(4, SPEC, 3)
+        pool = DecodePool(arena, SPEC, processes=2, limits=limits())
+    causes = Counter[str]()
+    try:
+        for future in [pool.submit(data) for data in files]:
+            try:
+                pool.release(future.result(60).slot)
+                causes["none"] += 1
+            except Undecodable as error:
+                causes[error.cause] += 1
+    finally:
+        pool.close()
+    assert causes["crash"] == 0
+    assert DECODE_DEATHS.labels("crash")._value.get() == deaths
+    assert causes["none"] > 50
+    assert causes["corrupt"] > 20
 
 
 # --- where the kernel refuses
