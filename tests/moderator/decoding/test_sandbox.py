@@ -31,6 +31,7 @@ from moderator.decoding.nursery import Nursery
 from moderator.slots import SlotArena
 from tests.fuzz.damage import damaged
 from tests.moderator.decoding.probing_process import DEEDS, IPC_RMID
+from tests.moderator.decoding.test_landlock import version
 from tests.moderator.pictures import FORMATS, animation, encoded, picture
 
 SPEC = InputSpec(sizes=((64, 64),))
@@ -259,6 +260,20 @@ def test_a_kernel_that_refuses_is_told_of_once_and_measured(monkeypatch, caplog)
         assert CONFINED._value.get() == 0
     lines = [r.getMessage() for r in caplog.records if "without their sandbox" in r.getMessage()]
     assert len(lines) == 1
+
+
+class Landlocked(Nursery):
+    module = "tests.moderator.decoding.landlocked_process"
+
+
+@pytest.mark.skipif(version() < 1, reason="this kernel has no Landlock")
+def test_landlock_holds_where_the_filter_is_refused(monkeypatch, aims) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Landlocked)
+    deeds = ("read-file", "read-secret", "worker-environment", "worker-memory", "own-memory")
+    with pool_of(limits("preferred")) as (pool, arena):
+        answers = told(pool, arena, *deeds, "socket", **aims)
+        assert CONFINED._value.get() == 0
+    assert answers == {**dict.fromkeys(deeds, "EACCES"), "socket": "done"}
 
 
 def test_where_it_is_required_nothing_is_decoded_without_it(monkeypatch, caplog) -> None:
