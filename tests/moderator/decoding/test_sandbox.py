@@ -64,7 +64,7 @@ def pool_of(given: DecodeLimits) -> Iterator[tuple[DecodePool, SlotArena]]:
 
 
 def told(pool: DecodePool, arena: SlotArena, *deeds: str, **given: object) -> dict[str, str]:
-    decoded = pool.submit(json.dumps({"deeds": deeds, **given}).encode()).result(60)
+    decoded = pool.submit(json.dumps({"deeds": deeds, **given}).encode()).result(300)
     text = arena.frame(decoded.slot, 0, *decoded.layout.sizes[0]).tobytes().rstrip(b"\0")
     pool.release(decoded.slot)
     answers: dict[str, str] = json.loads(text)
