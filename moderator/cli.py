@@ -23,6 +23,7 @@ from moderator.options import (
     open_standard_streams,
     version,
 )
+from moderator.private import keep_private
 from moderator.release_commands import release
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def cli() -> None:
       moderator decide photo.jpg
       moderator worker --set bootstrap_servers=kafka:9092
     """
+    keep_private()
 
 
 @cli.command(cls=Tuned)

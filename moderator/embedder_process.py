@@ -26,6 +26,7 @@ import numpy as np
 from models.errors import BadRelease, ModelError
 from moderator.embedder import Embedder, Embeddings, Frame
 from moderator.errors import ModeratorError, Unavailable
+from moderator.private import keep_private
 from moderator.rows import Boxes
 from moderator.slots import ArenaHandle, SlotArena
 
@@ -265,6 +266,7 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.nice(serving.nice)
+    keep_private()
     try:
         embedder, network_digest = _loaded(handle, serving)
     except (ModelError, ModeratorError) as error:

@@ -9,9 +9,10 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from models.spec import InputSpec
 from moderator.decoding.decode import Undecodable
-from moderator.decoding.decoder import Decoded, DecodeLimits
+from moderator.decoding.decoder import Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.decoders import DecodePool
-from moderator.decoding.safe_copy import JFIF, is_plain
+from moderator.decoding.safe_copy import is_plain
+from moderator.decoding.view import View
 from moderator.slots import CHANNELS, SlotArena
 
 SLOTS = 4
@@ -35,15 +36,15 @@ class CopyPool(DecodePool):
         self._copies = SlotArena(processes + SLOTS, max_side * max_side * CHANNELS)
         super().__init__(self._copies, spec, processes=processes, limits=limits, copy_side=max_side)
 
-    def copied(self, data: bytes, frame: int, timeout: float) -> bytes:
-        """Return the copy of a frame of an image, a JPEG; see ``safe_copy``.
+    def copied(self, data: bytes, view: View, timeout: float) -> bytes:
+        """Return the copy of a view's whole frame, a JPEG; see ``safe_copy``.
 
         Raises:
             Undecodable: The bytes are no image that is judged, or what came back is no copy.
             TimeoutError: It took longer than ``timeout`` seconds.
             CancelledError: The pool is closed.
         """
-        making = self.submit(data, frames=frame)
+        making = self.submit(data, view=view)
         try:
             decoded = making.result(timeout)
         except FutureTimeoutError:
@@ -51,11 +52,11 @@ class CopyPool(DecodePool):
                 making.add_done_callback(self._dropped)
             raise
         try:
-            ((_, length),) = decoded.frames
+            ((_, length),) = decoded.layout.sizes
             copy = self._copies.buffer(decoded.slot)[:length].tobytes()
         finally:
             self.release(decoded.slot)
-        if not is_plain(copy):
+        if not is_plain(copy, (decoded.layout.width, decoded.layout.height)):
             raise Undecodable("crash")
         return copy
 
@@ -68,10 +69,18 @@ class CopyPool(DecodePool):
         if not making.cancelled() and making.exception() is None:
             self.release(making.result().slot)
 
+    def _take_over(self, decoder: Decoder, job: Job, decoded: Decoded) -> None:
+        """Copy the bytes of a copy."""
+        ((_, length),) = decoded.layout.sizes
+        theirs = decoder.room.buffer(job.place)[:length]
+        self._copies.buffer(job.slot)[:length] = theirs
+        theirs.fill(0)
+
     def _plausible(self, decoded: Decoded) -> bool:
         """Whether it is what a copy can be: its size within bounds, its bytes within a slot."""
-        within = all(1 <= side <= self._max_side for side in (decoded.width, decoded.height))
-        lengths = [length for rows, length in decoded.frames if rows == 1]
-        return within and [len(JFIF) < each <= self._copies.slot_bytes for each in lengths] == [
-            True
-        ]
+        layout = decoded.layout
+        within = all(1 <= side <= self._max_side for side in (layout.width, layout.height))
+        match layout.sizes:
+            case ((1, length),):
+                return within and 0 < length <= self._copies.slot_bytes
+        return False

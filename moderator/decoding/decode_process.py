@@ -6,9 +6,11 @@ Kafka. What goes over the sockets is plain bytes and JSON: a process that a host
 must not be able to make the worker unpickle anything.
 """
 
+import codecs
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import resource
@@ -18,22 +20,28 @@ import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from models.spec import InputSpec
-from moderator.decoding import sandbox
+from moderator.decoding import landlock, sandbox
 from moderator.decoding.decode import Undecodable, decode
 from moderator.decoding.safe_copy import safe_copy
+from moderator.decoding.view import BACKGROUNDS, Layout, View
+from moderator.private import keep_private
 from moderator.slots import ArenaHandle, SlotArena
 
-REQUEST = struct.Struct("<IIQ")
-"""Before an image's bytes: the slot to decode into, most frames, and how many bytes follow."""
+REQUEST = struct.Struct("<QIIQIBQ")
+"""Before an image's bytes: its number, which nobody can guess, the slot to decode into, most
+frames, the seed that chooses them; of the view that a copy is to show, the frame and the code of
+its background; how many bytes follow."""
 
 FORK = struct.Struct("<q")
-"""Asked of the nursery, with a socket: the dead process to reap, or 0. Answered: the new one's."""
+"""Asked of the nursery, with a socket and the new process's slots: the dead process to reap, or 0.
+Answered: the new one's id."""
 
 READY = b'"ready"\n'
 """The first line of a decode process; later ones answer its images one by one, in order."""
@@ -41,11 +49,24 @@ READY = b'"ready"\n'
 UNCONFINED = b'"ready, unconfined"\n'
 """The first line instead, of one that could do more than decode."""
 
+LIFETIME = 200
+"""Images after which a fresh process takes the place of one: what took it over goes with it. To
+start one costs some 10 ms, and so 0.05 ms an image."""
+
 MAX_FILES = 16
 """Files that a decode process may have open: its sockets, the slots, and little else."""
 
 CPU_GRACE = 2
-"""Whole seconds of CPU time on top of an image's time: its parent, who says why, comes first."""
+"""Whole seconds of CPU time on top of its images' time: its parent, who says why, comes first."""
+
+LAZY = (
+    "PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.ImagePalette", "PIL.TiffTags",
+    "numpy.ma", "numpy.random",
+)  # fmt: skip
+"""Modules that Pillow and numpy import only when an image needs them."""
+
+CODECS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-32")
+"""What texts in images may be in."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -57,23 +78,33 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
-    arena = SlotArena.attach(ArenaHandle(**given["arena"]))
-    arena.close()
+    keep_private()
+    _import_the_rest()
     spec = InputSpec.from_json(given["input"])
     control = socket.socket(fileno=given["control"])
     gc.freeze()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, FORK.size, 1)
+        message, descriptors, _, _ = socket.recv_fds(control, FORK.size, 2)
         if not message:
             return
         _reap(*FORK.unpack(message))
-        theirs = socket.socket(fileno=descriptors[0])
+        theirs, room = descriptors
         pid = os.fork()
         if pid == 0:
             control.close()
-            _decode_process(theirs, arena, spec, given)
-        theirs.close()
+            _decode_process(theirs, room, spec, given)
+        os.close(theirs)
+        os.close(room)
         control.sendall(FORK.pack(pid))
+
+
+def _import_the_rest() -> None:
+    """Import what is otherwise imported by an image that needs it: confined, no file opens."""
+    Image.preinit()
+    for name in LAZY:
+        importlib.import_module(name)
+    for name in CODECS:
+        codecs.lookup(name)
 
 
 def _reap(pid: int) -> None:
@@ -83,84 +114,87 @@ def _reap(pid: int) -> None:
             os.waitpid(pid, 0)
 
 
-def _decode_process(
-    connection: socket.socket, arena: SlotArena, spec: InputSpec, given: Mapping[str, Any]
-) -> None:
+def _decode_process(theirs: int, room: int, spec: InputSpec, given: Mapping[str, Any]) -> None:
     """Decode until the parent is gone; never returns into the nursery's code."""
     try:
         _die_with_parent()
         _silence()
-        _restrain(given["memory"])
-        connection.sendall(READY if _confine(given["sandbox"]) else UNCONFINED)
-        limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
-        copy_side = given.get("copy_side", 0)
-        serve(connection, arena, spec, limits, given["timeout"], copy_side=copy_side)
+        slots = SlotArena.attach(ArenaHandle(room, **given["room"]))
+        slots.close()
+        _restrain(given["memory"], given["timeout"])
+        # Files and not a socket, never closed: these take no more than read and write.
+        requests = os.fdopen(theirs, "rb", closefd=False)
+        answers = os.fdopen(theirs, "wb", closefd=False)
+        answers.write(READY if _confine(given["sandbox"]) else UNCONFINED)
+        answers.flush()
+        serve(requests, answers, slots, spec, given)
     except (ConnectionError, EOFError):
         pass
     except BaseException as error:
         # No answer that is agreed on, so that it is logged and this process replaced.
         with contextlib.suppress(OSError):
-            connection.sendall(json.dumps({type(error).__name__: str(error)}).encode() + b"\n")
+            os.write(theirs, json.dumps({type(error).__name__: str(error)}).encode() + b"\n")
         os._exit(1)
     os._exit(0)
 
 
 def serve(
-    connection: socket.socket,
-    arena: SlotArena,
+    requests: BinaryIO,
+    answers: BinaryIO,
+    room: SlotArena,
     spec: InputSpec,
-    limits: Mapping[str, int],
-    timeout: float,
-    *,
-    copy_side: int = 0,
+    given: Mapping[str, Any],
 ) -> None:
     """Answer every image before the next is begun, so that a death is the first unanswered one's.
 
-    With ``copy_side``, the answers are safe copies of that longest side.
+    An answer is a line of its number and what came of it. With ``copy_side``, what comes of images
+    is safe copies of that longest side.
 
     Raises:
         ConnectionError, EOFError: The parent is gone.
     """
-    stream = connection.makefile("rb")
-    while header := stream.read(REQUEST.size):
-        slot, frames, length = REQUEST.unpack(header)
-        data = stream.read(length)
+    limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
+    copy_side = given.get("copy_side", 0)
+    while header := requests.read(REQUEST.size):
+        number, slot, frames, seed, frame, background, length = REQUEST.unpack(header)
+        data = requests.read(length)
         if len(data) < length:
             raise EOFError
-        _allow_cpu(timeout)
         if copy_side:
-            answer = _copied(data, arena.buffer(slot), frames, limits, copy_side)
+            view = View(frame, BACKGROUNDS[background])
+            answer = _copied(data, room.buffer(slot), view, limits["max_pixels"], copy_side)
         else:
-            fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
-            answer = _answer(data, slot, arena, spec, fewer)
-        connection.sendall(json.dumps(answer).encode() + b"\n")
+            fewer = {**limits, "max_frames": min(frames, limits["max_frames"]), "seed": seed}
+            answer = _answer(data, slot, room, spec, fewer)
+        answers.write(json.dumps([number, answer]).encode() + b"\n")
+        answers.flush()
 
 
 def _answer(
-    data: bytes, slot: int, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
-) -> list[Any] | str:
+    data: bytes, slot: int, room: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+) -> dict[str, Any] | str:
     try:
         image = decode(data, spec, **limits)
     except Undecodable as error:
         return error.cause
-    sizes = [frame.shape[:2] for frame in image.frames]
-    for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
-        arena.frame(slot, number, *size)[...] = frame
-    return [image.width, image.height, sizes, image.reach]
+    layout = image.layout
+    for number, (frame, size) in enumerate(zip(image.frames, layout.sizes, strict=True)):
+        room.frame(slot, number, *size)[...] = frame
+    return layout.to_json()
 
 
 def _copied(
-    data: bytes, room: NDArray[np.uint8], frame: int, limits: Mapping[str, int], side: int
-) -> list[Any] | str:
+    data: bytes, room: NDArray[np.uint8], view: View, max_pixels: int, side: int
+) -> dict[str, Any] | str:
     """Answer with the size of a safe copy, and how many of the slot's bytes it has."""
     try:
-        copy = safe_copy(data, frame, max_side=side, **limits)
+        copy = safe_copy(data, view, max_side=side, max_pixels=max_pixels)
     except Undecodable as error:
         return error.cause
     if len(copy.data) > len(room):
         return "memory"
     room[: len(copy.data)] = np.frombuffer(copy.data, np.uint8)
-    return [copy.width, copy.height, [[1, len(copy.data)]], 1]
+    return Layout(copy.width, copy.height, ((1, len(copy.data)),)).to_json()
 
 
 def _die_with_parent() -> None:
@@ -176,10 +210,14 @@ def _silence() -> None:
     os.close(nowhere)
 
 
-def _restrain(memory: int) -> None:
-    """Limit what a bad image can take; the time it takes is the parent's to watch."""
+def _restrain(memory: int, timeout: float) -> None:
+    """Limit what bad images can take; the time that each takes is the parent's to watch.
+
+    What all together may take ends the process even where the parent does not look.
+    """
     most = _address_space() + memory
     limits = {
+        resource.RLIMIT_CPU: int(LIFETIME * timeout) + CPU_GRACE,
         resource.RLIMIT_AS: most,
         resource.RLIMIT_CORE: 0,
         # Where the sandbox is missing these two still hold: nothing written, nothing forked.
@@ -199,6 +237,8 @@ def _confine(mode: str) -> bool:
     """
     if mode == "off":
         return False
+    # Behind the filter, and alone where there is none.
+    landlock.forsake()
     try:
         sandbox.confine()
     except sandbox.SandboxRefused:
@@ -206,13 +246,6 @@ def _confine(mode: str) -> bool:
             raise
         return False
     return True
-
-
-def _allow_cpu(timeout: float) -> None:
-    """End this process if the next image takes more, even where the parent does not look."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime + timeout) + CPU_GRACE
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def _address_space() -> int:

@@ -3,23 +3,23 @@
 Decides nothing: what becomes of an image whose process dies is the pool's to say.
 """
 
-import contextlib
 import json
+import os
+import secrets
 import socket
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from moderator.decoding.decode import CAUSES
-from moderator.decoding.decode_process import READY, REQUEST, UNCONFINED
+from moderator.decoding.decode_process import LIFETIME, READY, REQUEST, UNCONFINED
+from moderator.decoding.view import BACKGROUNDS, WHOLE, Layout, View
+from moderator.slots import SlotArena
 
 SEND_BUFFER = 2**20
 """Bytes of the next image that the kernel takes while a process decodes (as far as it allows)."""
-
-BURIAL_TIMEOUT = 1.0
-"""Seconds that the end of a killed process is waited for."""
 
 Sandbox = Literal["required", "preferred", "off"]
 
@@ -37,16 +37,11 @@ MAX_ANSWER = 2**16
 class Decoded:
     """Where a decoded image lies.
 
-    ``slot`` holds its frames, ``frames`` are the (height, width) in pixels of each; ``width`` and
-    ``height`` are those of the upright original in pixels. ``reach`` is how many frames there were
-    to choose from.
+    ``slot`` holds what each view of ``layout`` sees, in their order.
     """
 
     slot: int
-    frames: tuple[tuple[int, int], ...]
-    width: int
-    height: int
-    reach: int = 1
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +64,25 @@ class DecodeLimits:
 class Job:
     """An image to decode.
 
-    ``frames`` is how many of an animation's are wanted at most. ``deaths`` counts the processes
-    that it has cost, ``nursery_deaths`` how often the nursery ended while it was decoded;
-    ``spent`` is the seconds it has had from processes that it cost.
+    ``frames`` is how many of an animation's are wanted at most; ``view`` is what a copy is to show.
+    ``seed`` chooses among frames; it stays the same when the image is tried again. ``deaths``
+    counts the processes that it has cost, ``nursery_deaths`` how often the nursery ended while it
+    was decoded; ``spent`` is the seconds it has had from processes that it cost. ``number`` and
+    ``place`` are those of the process that has it in hand: what it must answer with, and its slot
+    there.
     """
 
     data: bytes
     future: Future[Decoded]
     frames: int
+    view: View = WHOLE
+    seed: int = field(default_factory=lambda: int.from_bytes(os.urandom(8)))
     slot: int = NO_SLOT
     deaths: int = 0
     nursery_deaths: int = 0
     spent: float = 0.0
+    number: int = 0
+    place: int = 0
 
 
 class Decoder:
@@ -90,21 +92,31 @@ class Decoder:
         pid: Its process id.
         connection: Our end of its socket; it is made not to block, so that a process which stops
             reading holds up nobody.
+        room: The slots that it writes to, one for each image in hand. Only this process and we
+            have them, so that whoever takes it over sees and changes no other process's images.
         timeout: Seconds that each image may take.
         now: Monotonic time in seconds.
         start: Seconds within which it must be ready.
     """
 
     def __init__(
-        self, pid: int, connection: socket.socket, *, timeout: float, now: float, start: float
+        self,
+        pid: int,
+        connection: socket.socket,
+        room: SlotArena,
+        *,
+        timeout: float,
+        now: float,
+        start: float,
     ) -> None:
         self.pid = pid
         self.connection = connection
+        self.room = room
         self.jobs: deque[Job] = deque()
         self.deadline: float | None = now + start
         self.ready = False
         self.confined = False
-        self.fresh = True
+        self.given = 0
         self.alone = False
         self._timeout = timeout
         self._begun = now
@@ -112,6 +124,16 @@ class Decoder:
         self._inbox = bytearray()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         connection.setblocking(False)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it has had no image."""
+        return self.given == 0
+
+    @property
+    def worn(self) -> bool:
+        """Whether it has had all the images that one process may have."""
+        return self.given >= LIFETIME
 
     @property
     def sending(self) -> bool:
@@ -124,11 +146,13 @@ class Decoder:
         Raises:
             OSError: The process is gone.
         """
-        self.fresh = False
+        job.number, job.place = secrets.randbits(64), self.given % self.room.slots
+        self.given += 1
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._begin(now)
-        header = REQUEST.pack(job.slot, job.frames, len(job.data))
+        view = job.view.frame, BACKGROUNDS.index(job.view.background)
+        header = REQUEST.pack(job.number, job.place, job.frames, job.seed, *view, len(job.data))
         self._outbox.extend((memoryview(header), memoryview(job.data)))
         self.send()
 
@@ -189,7 +213,7 @@ class Decoder:
         """
         if not self.jobs:
             raise ValueError("an answer without a question")
-        result = _parsed(line, self.jobs[0].slot)
+        result = _parsed(line, self.jobs[0])
         self.charge(now)
         job = self.jobs.popleft()
         self.alone = False
@@ -211,15 +235,10 @@ class Decoder:
         return stat.rpartition(")")[2].split()[0] == "R"
 
     def end(self) -> list[Job]:
-        """Wait for the end of the process, which has been killed; return the images it had."""
+        """Leave the process, which has been killed; return the images it had."""
         self.ready = False
         jobs = list(self.jobs)
         self.jobs.clear()
-        # Its end of the socket closes after its memory is gone: then nothing writes to its slots.
-        self.connection.settimeout(BURIAL_TIMEOUT)
-        with contextlib.suppress(OSError):
-            while self.connection.recv(MAX_ANSWER):
-                pass
         self.connection.close()
         return jobs
 
@@ -229,13 +248,13 @@ class Decoder:
         self.deadline = now + max(LEAST_TIME, self._timeout - self.jobs[0].spent)
 
 
-def _parsed(line: bytes, slot: int) -> Decoded | str:
+def _parsed(line: bytes, job: Job) -> Decoded | str:
     try:
-        answer = json.loads(line)
+        number, answer = json.loads(line)
+        if number != job.number:
+            raise ValueError("it is the answer to another image")
         if isinstance(answer, str) and answer in CAUSES:
             return answer
-        width, height, sizes, reach = answer
-        frames = tuple((int(tall), int(wide)) for tall, wide in sizes)
-        return Decoded(slot, frames, int(width), int(height), int(reach))
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        return Decoded(job.slot, Layout.from_json(answer))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{line[:80]!r}") from error

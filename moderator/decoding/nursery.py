@@ -39,23 +39,24 @@ class Nursery:
     thread that first needed it.
 
     Args:
-        arena: The slots that decode processes write to.
-        given: What decode processes need besides: ``input``, ``memory``, ``max_pixels``,
-            ``max_frames``, ``timeout`` and ``sandbox``.
+        given: What decode processes need: ``input``, ``room`` (the form of their slots),
+            ``memory``, ``max_pixels``, ``max_frames``, ``timeout`` and ``sandbox``.
     """
 
     module = "moderator.decoding.decode_process"
 
-    def __init__(self, arena: SlotArena, given: Mapping[str, Any]) -> None:
-        self._arena = arena
+    def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = given
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._children: set[int] = set()
         self._dead: deque[int] = deque()
 
-    def fork(self) -> tuple[int, socket.socket]:
+    def fork(self, room: SlotArena) -> tuple[int, socket.socket]:
         """Start a decode process.
+
+        Args:
+            room: The slots that it alone writes to.
 
         Returns:
             Its process id, which stays its own until it is buried, and our end of its socket.
@@ -66,7 +67,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                pid = self._forked(theirs)
+                pid = self._forked(theirs, room)
         except OSError:
             ours.close()
             self.close()
@@ -100,10 +101,10 @@ class Nursery:
         self._children.clear()
         self._dead.clear()
 
-    def _forked(self, theirs: socket.socket) -> int:
+    def _forked(self, theirs: socket.socket, room: SlotArena) -> int:
         control = self._control or self._start()
         dead = self._dead.popleft() if self._dead else 0
-        socket.send_fds(control, [FORK.pack(dead)], [theirs.fileno()])
+        socket.send_fds(control, [FORK.pack(dead)], [theirs.fileno(), room.fd])
         answer = control.recv(FORK.size, socket.MSG_WAITALL)
         if len(answer) < FORK.size:
             raise ConnectionResetError("the process that forks decode processes has ended")
@@ -113,20 +114,13 @@ class Nursery:
     def _start(self) -> socket.socket:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(ANSWER_TIMEOUT)
-        handle = self._arena.handle()
         with theirs:
-            shared = {
-                "fd": handle.fd,
-                "slots": handle.slots,
-                "slot_bytes": handle.slot_bytes,
-                "frames": handle.frames,
-            }
-            told = json.dumps({**self._given, "arena": shared, "control": theirs.fileno()})
+            told = json.dumps({**self._given, "control": theirs.fileno()})
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-P", "-m", self.module, told],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), handle.fd),
+                pass_fds=(theirs.fileno(),),
             )
         return self._control
 

@@ -1,20 +1,20 @@
-"""Leave a process only what decoding takes: no network, no files to write, no other processes.
+"""Leave a process what decoding takes and nothing else: no files, no network, no other processes.
 
-Installs a seccomp filter that refuses system calls with EPERM. It cannot be taken off again, and
-children would have it too. Knows nothing of images, sockets or settings.
+A seccomp filter lets through the few system calls of ``CALLS`` and refuses every other one with
+EPERM, those included that kernels do not have yet. It cannot be taken off again.
 
-Source: seccomp(2), prctl(2), and ``linux/filter.h``, ``linux/seccomp.h``, ``linux/audit.h``.
+Source: seccomp(2), prctl(2), ``linux/filter.h``, ``linux/seccomp.h``, ``linux/audit.h``,
+``asm/unistd_64.h`` and ``asm-generic/unistd.h``.
 """
 
 import ctypes
 import errno
+import mmap
 import os
 import platform
-import resource
 import struct
 import sys
-
-from moderator.decoding.syscalls import CONDITIONAL, DENIED
+from dataclasses import dataclass
 
 ARCHITECTURES = {
     "x86_64": (0, 0xC000003E, 317),
@@ -36,21 +36,56 @@ JUMP_IF_AT_LEAST = 0x35
 JUMP_IF_ANY_BIT = 0x45
 RETURN = 0x06
 
-NUMBER, ARCHITECTURE = 0, 4
-"""Where the number of a call and its architecture stand in what a filter sees."""
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
+"""Where the number of a call, its architecture and its arguments stand in what a filter sees."""
 
 X32 = 0x40000000
 """Numbers from here on are those of x32, by which every call could be made once more."""
 
-O_TMPFILE = 0o20000000
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | O_TMPFILE
-"""Flags of which none may be set where a file is opened."""
-
-OWNERSHIP = (8, 10, 15)
-"""``F_SETOWN``, ``F_SETSIG`` and ``F_SETOWN_EX`` of fcntl: by them another process is signalled."""
-
 Instruction = tuple[int, int, int, int]
 """Code, places to jump if true and if not, and the operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A system call that decoding takes, by its numbers, which never change.
+
+    With ``argument``, the lower half of that argument must have no bit of ``without``, or be one
+    of ``values``. The kernel takes no more than the lower half of any of them.
+    """
+
+    x86_64: int
+    aarch64: int
+    argument: int | None = None
+    without: int = 0
+    values: tuple[int, ...] = ()
+
+
+# In the order of use: the filter goes through them one by one.
+CALLS = {
+    # its own socket, by the only descriptor that is left open besides /dev/null
+    "read": Call(0, 63),
+    "write": Call(1, 64),
+    # its own memory, never to be executed
+    "mmap": Call(9, 222, argument=2, without=mmap.PROT_EXEC),
+    "munmap": Call(11, 215),
+    "brk": Call(12, 214),
+    "mremap": Call(25, 216),
+    "mprotect": Call(10, 226, argument=2, without=mmap.PROT_EXEC),
+    # MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE: what allocators and numpy advise
+    "madvise": Call(28, 233, argument=2, values=(4, 8, 14)),
+    # FUTEX_WAIT, FUTEX_WAKE and their bitset forms, private to the process: locks of one thread
+    "futex": Call(202, 98, argument=1, values=(128, 129, 137, 138, 393)),
+    # The clocks that belong to no other process; without a vDSO they take a call.
+    "clock_gettime": Call(228, 113, argument=0, values=tuple(range(8))),
+    "getrandom": Call(318, 278),
+    "sched_yield": Call(24, 124),
+    # the end
+    "rt_sigreturn": Call(15, 139),
+    "exit_group": Call(231, 94),
+    "exit": Call(60, 93),
+}
+"""All that a decode process does once everything is imported: no file is opened any more."""
 
 
 class SandboxRefused(OSError):
@@ -93,7 +128,7 @@ def confine() -> None:
 
 def program(machine: str) -> list[Instruction]:
     """Return the filter for a machine, one of ``ARCHITECTURES``."""
-    place, audit, _ = ARCHITECTURES[machine]
+    audit = ARCHITECTURES[machine][1]
     code = [
         (LOAD, 0, 0, ARCHITECTURE),
         (JUMP_IF_EQUAL, 1, 0, audit),
@@ -102,51 +137,25 @@ def program(machine: str) -> list[Instruction]:
     ]
     if machine == "x86_64":
         code += [(JUMP_IF_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, KILL_PROCESS)]
-    for numbers in DENIED.values():
-        code += _only(numbers[place], [(RETURN, 0, 0, REFUSE)])
-    for name, numbers in CONDITIONAL.items():
-        code += _only(numbers[place], _conditions(name))
-    return [*code, (RETURN, 0, 0, ALLOW)]
+    for call in CALLS.values():
+        then = _judgement(call)
+        number = call.x86_64 if machine == "x86_64" else call.aarch64
+        code += [(JUMP_IF_EQUAL, 0, len(then), number), *then]
+    return [*code, (RETURN, 0, 0, REFUSE)]
 
 
-def _only(number: int | None, then: list[Instruction]) -> list[Instruction]:
-    """Return instructions that apply to one call and return; those of no call are none."""
-    return [] if number is None else [(JUMP_IF_EQUAL, 0, len(then), number), *then]
-
-
-def _conditions(name: str) -> list[Instruction]:
+def _judgement(call: Call) -> list[Instruction]:
+    """Return the instructions that apply to a call of a known number; they always return."""
     refuse, allow = (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)
-    if name in ("open", "openat"):
-        flags = _argument(1 if name == "open" else 2)
-        return [flags, (JUMP_IF_ANY_BIT, 0, 1, WRITING), refuse, allow]
-    if name == "fcntl":
-        owner, signal, owner_too = OWNERSHIP
-        return [
-            _argument(1),
-            (JUMP_IF_EQUAL, 2, 0, owner),
-            (JUMP_IF_EQUAL, 1, 0, signal),
-            (JUMP_IF_EQUAL, 0, 1, owner_too),
-            refuse,
-            allow,
-        ]
-    # Limits may be asked for, and the one on CPU time is set anew for every image: only one's own.
-    return [
-        _argument(0),
-        (JUMP_IF_EQUAL, 0, 6, 0),
-        _argument(1),
-        (JUMP_IF_EQUAL, 5, 0, resource.RLIMIT_CPU),
-        _argument(2),
-        (JUMP_IF_EQUAL, 0, 2, 0),
-        _argument(2, high=True),
-        (JUMP_IF_EQUAL, 1, 0, 0),
-        refuse,
-        allow,
-    ]
-
-
-def _argument(index: int, *, high: bool = False) -> Instruction:
-    """Load the lower half of an argument, or the upper one; both machines store it first."""
-    return (LOAD, 0, 0, 16 + 8 * index + (4 if high else 0))
+    if call.argument is None:
+        return [allow]
+    # Both machines store the lower half first.
+    load = (LOAD, 0, 0, ARGUMENTS + 8 * call.argument)
+    if call.without:
+        return [load, (JUMP_IF_ANY_BIT, 0, 1, call.without), refuse, allow]
+    left = len(call.values)
+    equal = [(JUMP_IF_EQUAL, left - at, 0, value) for at, value in enumerate(call.values)]
+    return [load, *equal, refuse, allow]
 
 
 def _seccomp(operation: int, given: object) -> None:

@@ -5,6 +5,7 @@ Processes are made to hang with SIGSTOP and to die with SIGKILL, from outside, a
 
 import gc
 import itertools
+import json
 import os
 import random
 import signal
@@ -22,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moderator.decoding import decoders
+from moderator.decoding import decoder, decoders
 from moderator.decoding.decode import CAUSES, Undecodable, decode
 from moderator.decoding.decode_process import READY, REQUEST
 from moderator.decoding.decoders import (
+    DECODE_DEATHS,
     DEPTH,
     NURSERY_DEATHS,
     Decoded,
@@ -33,6 +35,7 @@ from moderator.decoding.decoders import (
     DecodePool,
 )
 from moderator.decoding.nursery import Nursery
+from moderator.decoding.view import Layout
 from moderator.slots import SlotArena
 from tests.moderator.pictures import (
     FORMATS,
@@ -45,6 +48,8 @@ from tests.moderator.pictures import (
 )
 
 pytestmark = pytest.mark.slow
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look into decode processes")
 
 LIMITS = DecodeLimits(max_pixels=1_000_000, max_frames=3, timeout=20.0, memory=2**30)
 PATIENT = DecodeLimits(max_pixels=10_000_000, max_frames=3, timeout=60.0, memory=2**30)
@@ -73,7 +78,9 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def frames_of(arena: SlotArena, decoded: Decoded) -> list[np.ndarray]:
-    return [arena.frame(decoded.slot, n, *size).copy() for n, size in enumerate(decoded.frames)]
+    return [
+        arena.frame(decoded.slot, n, *size).copy() for n, size in enumerate(decoded.layout.sizes)
+    ]
 
 
 def cause(future: Future[Decoded]) -> str:
@@ -119,7 +126,7 @@ def test_frames_in_slots_are_those_of_the_decoder() -> None:
         for data in sources:
             decoded = pool.submit(data).result(60)
             expected = decode(data, SPEC, max_pixels=1_000_000, max_frames=3)
-            assert (decoded.width, decoded.height) == (expected.width, expected.height)
+            assert decoded.layout == expected.layout
             for mine, theirs in zip(frames_of(arena, decoded), expected.frames, strict=True):
                 assert np.array_equal(mine, theirs)
             pool.release(decoded.slot)
@@ -167,7 +174,7 @@ def test_an_image_larger_than_any_buffer() -> None:
     data = encoded(picture(), "PNG") + bytes(30_000_000)
     with pool_of(1) as (pool, _):
         futures = [pool.submit(data) for _ in range(3)]
-        assert [future.result(60).width for future in futures] == [128] * 3
+        assert [future.result(60).layout.width for future in futures] == [128] * 3
 
 
 def test_a_cancelled_image_costs_no_slot() -> None:
@@ -217,7 +224,7 @@ def test_a_process_that_hangs_is_replaced_and_its_image_decoded() -> None:
     with pool_of(2, limits=limits) as (pool, _):
         pid = pool.pids[0]
         os.kill(pid, signal.SIGSTOP)
-        assert [pool.submit(PNG).result(60).width for _ in range(6)] == [128] * 6
+        assert [pool.submit(PNG).result(60).layout.width for _ in range(6)] == [128] * 6
         until(lambda: ended(pid))
         until(lambda: len(pool.pids) == 2)
 
@@ -344,7 +351,7 @@ def test_a_process_killed_idle_is_replaced() -> None:
         for pid in first:
             os.kill(pid, signal.SIGKILL)
         until(lambda: len(pool.pids) == 2 and not set(pool.pids) & set(first))
-        assert pool.submit(PNG).result(60).width == 128
+        assert pool.submit(PNG).result(60).layout.width == 128
 
 
 def test_the_nursery_killed_is_replaced_with_all_of_its_processes() -> None:
@@ -396,9 +403,9 @@ class Taken(Nursery):
     left: int
     pids = itertools.count(2**22 + 1)
 
-    def fork(self) -> tuple[int, socket.socket]:
+    def fork(self, room: SlotArena) -> tuple[int, socket.socket]:
         if not type(self).left:
-            return super().fork()
+            return super().fork(room)
         type(self).left -= 1
         ours, theirs = socket.socketpair()
         threading.Thread(target=self._lie, args=(theirs,), daemon=True).start()
@@ -410,34 +417,63 @@ class Taken(Nursery):
     def _lie(self, theirs: socket.socket) -> None:
         with theirs, suppress(OSError):
             theirs.sendall(READY)
-            if theirs.recv(REQUEST.size):
-                theirs.sendall(self.answer)
+            if request := theirs.recv(REQUEST.size):
+                number = b"%d" % REQUEST.unpack(request)[0]
+                theirs.sendall(self.answer.replace(b"NUMBER", number) + b"\n")
             while theirs.recv(2**16):
                 pass
+
+
+def lie(**changes: object) -> bytes:
+    """The answer to a picture of 128 by 128 pixels, but for a few things."""
+    return json.dumps(Layout(128, 128, ((64, 64),)).to_json() | changes).encode()
+
+
+def test_the_answer_that_the_lies_are_made_from_can_be(monkeypatch) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    monkeypatch.setattr(Taken, "answer", b"[NUMBER, " + lie() + b"]", raising=False)
+    monkeypatch.setattr(Taken, "left", 1, raising=False)
+    with pool_of(1) as (pool, _):
+        assert pool.submit(PNG).result(60).layout == Layout(128, 128, ((64, 64),))
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        b"[1e999, 128, [[64, 64]], 1]",
-        b"[128, -1e999, [[64, 64]], 1]",
-        b"[NaN, 128, [[64, 64]], 1]",
-        b"[128, 128, [[1e999, 64]], 1]",
+        lie(width=float("inf")),
+        lie(height=-float("inf")),
+        lie(width=float("nan")),
+        lie(width=128.0),
+        lie(width="128"),
+        lie(sizes=[[float("inf"), 64]]),
         b"[" * 60_000,
-        b"[128, 128, [], 1]",
-        b"[128, 128, [[64, 64], [64, 64], [64, 64], [64, 64]], 4]",
-        b"[128, 128, [[64, 65]], 1]",
-        b"[128, 128, [[0, 0]], 1]",
-        b"[128, 128, [[-64, -64]], 1]",
-        b"[128, 128, [[640000, 640000]], 1]",
-        b"[0, 128, [[64, 64]], 1]",
-        b"[-128, -128, [[64, 64]], 1]",
-        b"[1000000000000, 16, [[64, 64]], 1]",
-        b"[1001, 1001, [[64, 64]], 1]",
-        b"[128, 128, [[64, 64]], 0]",
-        b"[128, 128, [[64, 64]], 100000]",
-        b"[128, 128, [[64, 64]]]",
-        b"[128, 128]",
+        b'{"width":' * 5_000,
+        lie(sizes=[], views=[]),
+        lie(views=[]),
+        lie(sizes=[[64, 64]] * 4, views=[[n, None, None] for n in range(4)], reach=4),
+        lie(sizes=[[64, 64]] * 11, views=[[0, None, [0, 0, 9, n]] for n in range(1, 12)]),
+        lie(sizes=[[64, 64]] * 2, views=[[0, "white", None]] * 2),
+        lie(sizes=[[64, 65]]),
+        lie(sizes=[[0, 0]]),
+        lie(sizes=[[-64, -64]]),
+        lie(sizes=[[640_000, 640_000]]),
+        lie(width=0),
+        lie(width=-128, height=-128),
+        lie(width=10**12, height=16),
+        lie(width=1001, height=1001),
+        lie(views=[[1, None, None]]),
+        lie(views=[[-1, None, None]]),
+        lie(views=[[0, "grey", None]]),
+        lie(views=[[0, ["white"], None]]),
+        lie(views=[[0, None, [0, 0, 129, 128]]]),
+        lie(views=[[0, None, [9, 0, 9, 128]]]),
+        lie(views=[[0, None, [0, 0, 128]]]),
+        lie(reach=0),
+        lie(reach=100_000),
+        lie(beyond=1),
+        lie(partial=None),
+        json.dumps([128, 128, [[64, 64]], 1]).encode(),
+        b"{}",
         b"null",
         b'"no cause"',
         b"\xff\xfe",
@@ -445,13 +481,92 @@ class Taken(Nursery):
 )
 def test_a_process_that_answers_what_cannot_be_is_replaced(monkeypatch, answer) -> None:
     monkeypatch.setattr(decoders, "Nursery", Taken)
-    monkeypatch.setattr(Taken, "answer", answer + b"\n", raising=False)
+    monkeypatch.setattr(Taken, "answer", b"[NUMBER, " + answer + b"]", raising=False)
     monkeypatch.setattr(Taken, "left", 2, raising=False)
     with pool_of(1) as (pool, arena):
         assert cause(pool.submit(PNG)) == "crash"
         pool.release(pool.submit(PNG).result(60).slot)
         assert arena.free == 8
         assert nursery_of(pool)
+
+
+SOUND = lie()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # Without a number, with that of another one, a text, and a word too many.
+        SOUND,
+        b"[0, " + SOUND + b"]",
+        b'["NUMBER", ' + SOUND + b"]",
+        b"[NUMBER, " + SOUND + b", 0]",
+    ],
+)
+def test_an_answer_without_the_number_of_its_image_is_none(monkeypatch, answer) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    monkeypatch.setattr(Taken, "answer", answer, raising=False)
+    monkeypatch.setattr(Taken, "left", 2, raising=False)
+    with pool_of(1) as (pool, arena):
+        assert cause(pool.submit(PNG)) == "crash"
+        pool.release(pool.submit(PNG).result(60).slot)
+        assert arena.free == 8
+
+
+@pytest.mark.parametrize(
+    "behind", [b"[NUMBER, " + SOUND + b"]", b"[0, " + SOUND + b"]", SOUND, b'"empty"']
+)
+def test_no_process_answers_for_the_image_behind(monkeypatch, behind) -> None:
+    """It was taken over by the first, whose number it knows, and does not read on."""
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    answer = b"[NUMBER, " + SOUND + b"]\n" + behind
+    monkeypatch.setattr(Taken, "answer", answer, raising=False)
+    monkeypatch.setattr(Taken, "left", 1, raising=False)
+    expected = decode(PNG, SPEC, max_pixels=1_000_000, max_frames=3).frames[0]
+    with pool_of(1) as (pool, arena):
+        futures = [pool.submit(PNG) for _ in range(2)]
+        first, second = (future.result(60) for future in futures)
+        assert not frames_of(arena, first)[0].any()
+        assert np.array_equal(frames_of(arena, second)[0], expected)
+
+
+def test_a_process_is_replaced_after_so_many_images(monkeypatch) -> None:
+    monkeypatch.setattr(decoder, "LIFETIME", 5)
+    deaths = {cause: DECODE_DEATHS.labels(cause)._value.get() for cause in ("idle", "crash")}
+    with pool_of(2) as (pool, arena):
+        seen = set(pool.pids)
+        for _ in range(40):
+            futures = [pool.submit(PNG) for _ in range(4)]
+            for future in futures:
+                pool.release(future.result(60).slot)
+            seen |= set(pool.pids)
+        until(lambda: len(pool.pids) == 2)
+        # No process has two rounds' images, so that none comes and goes unseen.
+        assert len(seen) >= 160 // 5 - 2
+        assert arena.free == 8
+        until(lambda: all(ended(pid) or pid in pool.pids for pid in seen))
+    for name, count in deaths.items():
+        assert DECODE_DEATHS.labels(name)._value.get() == count
+
+
+@root
+def test_each_process_has_slots_of_its_own() -> None:
+    with pool_of(2) as (pool, arena):
+        files = []
+        for pid in pool.pids:
+            maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+            files.append({line.split()[4] for line in maps if "memfd:" in line})
+        assert [len(each) for each in files] == [1, 1]
+        assert files[0] != files[1]
+        assert str(os.fstat(arena.fd).st_ino) not in files[0] | files[1]
+
+
+def test_nothing_of_a_picture_is_left_for_the_next_one() -> None:
+    with pool_of(1) as (pool, _):
+        for _ in range(DEPTH + 1):
+            pool.release(pool.submit(PNG).result(60).slot)
+        rooms = [each.room for each in pool._decoders]
+        assert not any(room.buffer(slot).any() for room in rooms for slot in range(room.slots))
 
 
 def test_signals_of_the_terminal_do_not_end_it() -> None:
@@ -461,15 +576,14 @@ def test_signals_of_the_terminal_do_not_end_it() -> None:
         for each in (pid, nursery):
             os.kill(each, signal.SIGINT)
             os.kill(each, signal.SIGTERM)
-        assert pool.submit(PNG).result(60).width == 128
+        assert pool.submit(PNG).result(60).layout.width == 128
         assert pool.pids == [pid]
 
 
 # --- what a process may do
 
 
-def test_processes_are_restrained_and_told_no_secrets(monkeypatch) -> None:
-    monkeypatch.setenv("MODERATOR_KAFKA_PASSWORD", "open sesame")
+def test_processes_are_restrained() -> None:
     with pool_of(1) as (pool, _):
         pool.submit(PNG).result(60)
         folder = Path(f"/proc/{pool.pids[0]}")
@@ -480,6 +594,13 @@ def test_processes_are_restrained_and_told_no_secrets(monkeypatch) -> None:
         assert limits["Max core file size"] == "0"
         assert int(limits["Max open files"]) <= 32
         assert 2**30 < int(limits["Max address space"]) < 2**32
+
+
+@root
+def test_processes_are_told_no_secrets(monkeypatch) -> None:
+    monkeypatch.setenv("MODERATOR_KAFKA_PASSWORD", "open sesame")
+    with pool_of(1) as (pool, _):
+        folder = Path(f"/proc/{pool.pids[0]}")
         assert "open sesame" not in (folder / "environ").read_text()
         maps = (folder / "maps").read_text()
         assert "numpy" in maps
@@ -540,7 +661,7 @@ def test_closing_at_once_or_twice_is_fine() -> None:
     future = pool.submit(PNG)
     pool.close()
     pool.close()
-    assert future.cancelled() or future.result(0).width == 128
+    assert future.cancelled() or future.result(0).layout.width == 128
 
 
 def test_futures_may_be_given_back_from_their_own_callbacks() -> None:

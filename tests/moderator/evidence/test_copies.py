@@ -1,6 +1,7 @@
 """Safe copies: what they show, what they never hold, and that a bad image costs only itself."""
 
 import io
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,10 +12,12 @@ from models.spec import InputSpec
 from moderator.decoding.copies import CopyPool
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoder import DecodeLimits
+from moderator.decoding.safe_copy import _encoded as encoded_copy
 from moderator.decoding.safe_copy import is_plain, safe_copy
+from moderator.decoding.view import WHOLE, View
 
 LIMITS = DecodeLimits(max_pixels=4_000_000, max_frames=3, timeout=10, memory=2**30)
-FIGURES = {"max_pixels": 4_000_000, "max_frames": 3, "max_side": 128}
+FIGURES = {"max_pixels": 4_000_000, "max_side": 128}
 SECRET = b"52.5200 N 13.4050 E"
 
 
@@ -58,7 +61,7 @@ def test_a_copy_holds_upright_pixels_and_nothing_else_of_the_file(kind) -> None:
     data = burdened(kind)
     if kind != "TIFF":
         assert SECRET in data
-    copy = safe_copy(data, 0, **FIGURES)
+    copy = safe_copy(data, WHOLE, **FIGURES)
     image = Image.open(io.BytesIO(copy.data))
     assert (image.format, image.size) == ("JPEG", (64, 128))
     assert SECRET not in copy.data
@@ -73,37 +76,141 @@ def test_a_copy_shows_the_frame_that_is_asked_for() -> None:
     frames = [Image.new("RGB", (64, 64), (n * 80, 0, 0)) for n in range(4)]
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=100)
-    shown = [safe_copy(file.getvalue(), n, **FIGURES).data for n in range(3)]
+    shown = [safe_copy(file.getvalue(), View(n), **FIGURES).data for n in (0, 1, 3)]
     reds = [Image.open(io.BytesIO(each)).getpixel((32, 32))[0] for each in shown]
     assert reds == pytest.approx([0, 80, 240], abs=6)
 
 
+def test_a_copy_shows_the_background_that_is_asked_for() -> None:
+    image = halves().convert("RGBA")
+    image.putalpha(0)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    for background, grey in (("white", 255), ("black", 0)):
+        copy = safe_copy(file.getvalue(), View(0, background), **FIGURES).data
+        assert Image.open(io.BytesIO(copy)).getpixel((64, 32)) == (grey,) * 3
+
+
+def test_a_copy_of_a_part_shows_the_whole() -> None:
+    data = burdened("PNG")
+    part = View(0, None, (0, 0, 10, 10))
+    assert safe_copy(data, part, **FIGURES).data == safe_copy(data, WHOLE, **FIGURES).data
+
+
+def test_a_frame_that_is_not_there_is_no_copy() -> None:
+    for data in (burdened("PNG"), burdened("GIF"), burdened("TIFF")):
+        with pytest.raises(Undecodable):
+            safe_copy(data, View(1), **FIGURES)
+
+
 def test_the_same_bytes_give_the_same_copy() -> None:
     data = burdened("JPEG")
-    assert safe_copy(data, 0, **FIGURES).data == safe_copy(data, 0, **FIGURES).data
+    assert safe_copy(data, WHOLE, **FIGURES).data == safe_copy(data, WHOLE, **FIGURES).data
 
 
 def test_what_is_not_plain_is_told_from_a_copy() -> None:
-    plain = safe_copy(burdened("PNG"), 0, **FIGURES).data
+    plain = safe_copy(burdened("PNG"), WHOLE, **FIGURES).data
+    assert is_plain(plain, (64, 128))
+    assert not is_plain(plain, (128, 64))
     assert not is_plain(burdened("JPEG"))
     assert not is_plain(plain + b"more")
     assert not is_plain(plain[:-2])
     assert not is_plain(plain[:20] + b"\xff\xe1\x00\x04hi" + plain[20:])
     assert not is_plain(plain[:20] + b"\xff\xfe\x00\x04hi" + plain[20:])
-    assert not is_plain(b"")
+    for at in range(len(plain)):
+        assert not is_plain(plain[:at])
     assert not is_plain(b"<html>")
+
+
+def test_each_byte_before_the_scan_is_the_encoders_own() -> None:
+    plain = safe_copy(burdened("PNG"), WHOLE, **FIGURES).data
+    scan = plain.index(b"\xff\xda") + 14
+    assert is_plain(plain)
+    for at in range(scan):
+        for bit in range(8):
+            changed = bytearray(plain)
+            changed[at] ^= 1 << bit
+            assert not is_plain(bytes(changed), (64, 128)), (at, bit)
+
+
+BLOB = b"<script>anything at all, an EXIF with a position, a ZIP</script>" * 900
+
+
+def sized(plain: bytes, width: int, height: int) -> bytes:
+    at = plain.index(b"\xff\xc0") + 5
+    return plain[:at] + struct.pack(">HH", height, width) + plain[at + 4 :]
+
+
+def test_a_frame_has_the_size_that_its_scan_is_long_enough_for() -> None:
+    plain = safe_copy(burdened("PNG"), WHOLE, **FIGURES).data
+    assert is_plain(sized(plain, 64, 128))
+    for size in ((65_500, 65_500), (6_400, 6_400), (64, 0), (0, 128), (0, 0), (16, 16_000)):
+        assert not is_plain(sized(plain, *size)), size
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xdb" + struct.pack(">H", 60_002) + BLOB[:60_000],
+        b"\xff\xc4" + struct.pack(">H", 60_002) + BLOB[:60_000],
+        b"\xff\xdd\x00\x04\x00\x01",
+        b"\xff\xdb\x00\x43\x00" + bytes(64),
+        b"\xff",
+    ],
+)
+def test_nothing_is_put_in_between(segment) -> None:
+    plain = safe_copy(burdened("PNG"), WHOLE, **FIGURES).data
+    places = [n for n in range(len(plain) - 1) if plain[n] == 0xFF and plain[n + 1]]
+    assert len(places) == 11
+    for at in places:
+        assert not is_plain(plain[:at] + segment + plain[at:]), at
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        b"",
+        bytes(4),
+        b"\xff\xd0" * 64,
+        b"\xff\xda" * 64,
+        b"\xff\xff\0" * 64,
+        b"\0" * 255 + b"\xff",
+        BLOB[:50_000],
+    ],
+)
+def test_a_scan_has_no_marker_and_about_the_length_of_its_pixels(scan) -> None:
+    plain = safe_copy(burdened("PNG"), WHOLE, **FIGURES).data
+    begin = plain.index(b"\xff\xda") + 14
+    assert is_plain(plain[:begin] + bytes(256) + plain[-2:])
+    assert not is_plain(plain[:begin] + scan + plain[-2:])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 33), (128, 1), (1, 128), (128, 128)])
+def test_every_copy_is_plain_whatever_its_pixels(size) -> None:
+    random = np.random.default_rng(1)
+    width, height = size
+    pictures = [
+        np.zeros((height, width, 3), np.uint8),
+        np.full((height, width, 3), 255, np.uint8),
+        random.integers(0, 256, (height, width, 3), np.uint8),
+        random.integers(0, 2, (height, width, 3), np.uint8) * 255,
+        np.tile(random.integers(0, 2, (height, width, 1), np.uint8) * 255, 3),
+    ]
+    for pixels in pictures:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        assert is_plain(encoded_copy(image), size)
 
 
 @pytest.mark.slow
 def test_copies_are_made_in_processes_of_their_own(pool) -> None:
     data = burdened("JPEG")
     for _ in range(12):
-        assert pool.copied(data, 0, 60) == safe_copy(data, 0, **FIGURES).data
-    assert is_plain(pool.copied(noise(), 2, 60))
+        assert pool.copied(data, WHOLE, 60) == safe_copy(data, WHOLE, **FIGURES).data
+    assert is_plain(pool.copied(noise(), WHOLE, 60))
     for bad in (b"", b"no image", data[:300]):
         with pytest.raises(Undecodable):
-            pool.copied(bad, 0, 60)
-    assert pool.copied(data, 0, 60) == safe_copy(data, 0, **FIGURES).data
+            pool.copied(bad, WHOLE, 60)
+    assert pool.copied(data, WHOLE, 60) == safe_copy(data, WHOLE, **FIGURES).data
 
 
 @pytest.mark.slow
@@ -111,5 +218,5 @@ def test_a_copy_that_nobody_waits_for_gives_its_slot_back(pool) -> None:
     data, large = burdened("JPEG"), noise()
     for _ in range(20):
         with pytest.raises(TimeoutError):
-            pool.copied(large, 0, 0)
-    assert pool.copied(data, 0, 60) == safe_copy(data, 0, **FIGURES).data
+            pool.copied(large, WHOLE, 0)
+    assert pool.copied(data, WHOLE, 60) == safe_copy(data, WHOLE, **FIGURES).data
