@@ -23,7 +23,7 @@ class Limits(Concern):
         default=4.0, gt=0, description="Seconds an image may take to decode."
     )
     decode_memory: int = Field(
-        default=2 * 2**30,
+        default=2**30,
         ge=2**28,
         description="Bytes of address space that a decode process may take on top of what it has "
         "at its start.",

@@ -29,6 +29,7 @@ from PIL import (
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
+from moderator.decoding.bounds import most_pixels
 from moderator.decoding.colour import rgb
 from moderator.errors import BadInput
 
@@ -102,7 +103,9 @@ class DecodedImage:
     reach: int = 1
 
 
-def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) -> DecodedImage:
+def decode(
+    data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int, memory: int | None = None
+) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
     An animation gives its first, its last and evenly spread frames between. Frames build on those
@@ -114,18 +117,30 @@ def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) ->
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
         spec: The sizes that the network takes.
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
+            Large frames of very small files are refused too, see ``bounds``.
         max_frames: Most frames to return, at least 1.
+        memory: Bytes that decoding may take; a frame that would take more is refused by its
+            header. None: without limit.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
     return _guarded(
-        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+        data,
+        max_pixels,
+        memory,
+        lambda kind, most: _decoded(kind, data, spec, most, max_frames),
     )
 
 
 def upright(
-    data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
+    data: bytes,
+    frame: int,
+    *,
+    max_pixels: int,
+    max_frames: int,
+    max_side: int,
+    memory: int | None = None,
 ) -> Image.Image:
     """Decode one of the frames that ``decode`` gives, for people to look at.
 
@@ -135,6 +150,7 @@ def upright(
         max_pixels: As ``decode`` takes it.
         max_frames: As ``decode`` takes it.
         max_side: Longest side in pixels; what is larger is made smaller.
+        memory: As ``decode`` takes it.
 
     Returns:
         An upright RGB image.
@@ -145,14 +161,17 @@ def upright(
     return _guarded(
         data,
         max_pixels,
-        lambda kind: _shown(
-            kind, data, frame, max_pixels=max_pixels, max_frames=max_frames, max_side=max_side
+        memory,
+        lambda kind, most: _shown(
+            kind, data, frame, max_pixels=most, max_frames=max_frames, max_side=max_side
         ),
     )
 
 
-def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
-    """Call what decodes a file of the format given to it.
+def _guarded(
+    data: bytes, max_pixels: int, memory: int | None, decoded: Callable[[str, int], T]
+) -> T:
+    """Call what decodes a file of the format and of the most pixels given to it.
 
     Raises:
         Undecodable: It is of no format that we judge, or the call fails in whatever way.
@@ -162,12 +181,13 @@ def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
     kind = sniff(data)
     if kind is None:
         raise Undecodable("format")
-    Image.MAX_IMAGE_PIXELS = max_pixels
+    most = most_pixels(kind, len(data), max_pixels, memory)
+    Image.MAX_IMAGE_PIXELS = most
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return decoded(kind)
+            return decoded(kind, most)
         except Undecodable:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

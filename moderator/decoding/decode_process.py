@@ -92,7 +92,7 @@ def _decode_process(
         _silence()
         _restrain(given["memory"])
         connection.sendall(READY if _confine(given["sandbox"]) else UNCONFINED)
-        limits = {"max_pixels": given["max_pixels"], "max_frames": given["max_frames"]}
+        limits = {name: given[name] for name in ("max_pixels", "max_frames", "memory")}
         copy_side = given.get("copy_side", 0)
         serve(connection, arena, spec, limits, given["timeout"], copy_side=copy_side)
     except (ConnectionError, EOFError):

@@ -36,7 +36,13 @@ class SafeCopy:
 
 
 def safe_copy(
-    data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
+    data: bytes,
+    frame: int,
+    *,
+    max_pixels: int,
+    max_frames: int,
+    max_side: int,
+    memory: int | None = None,
 ) -> SafeCopy:
     """Return a frame of an image anew as JPEG: upright, RGB, without EXIF, ICC, XMP or comment.
 
@@ -48,11 +54,19 @@ def safe_copy(
         max_pixels: As ``decode`` takes it.
         max_frames: As ``decode`` takes it.
         max_side: Longest side of the copy in pixels.
+        memory: As ``decode`` takes it.
 
     Raises:
         Undecodable: It is no image that is judged.
     """
-    image = upright(data, frame, max_pixels=max_pixels, max_frames=max_frames, max_side=max_side)
+    image = upright(
+        data,
+        frame,
+        max_pixels=max_pixels,
+        max_frames=max_frames,
+        max_side=max_side,
+        memory=memory,
+    )
     # From the pixels alone: an encoder would write what an image remembers of its file.
     file = io.BytesIO()
     Image.fromarray(np.asarray(image)).save(file, "JPEG", quality=QUALITY)

@@ -7,6 +7,8 @@ import io
 import struct
 import time
 import zlib
+from functools import cache, partial
+from math import isqrt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from PIL import Image
 
 from models.spec import InputSpec
 from moderator.concerns.limits import Limits
+from moderator.decoding.bounds import most_pixels
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import DecodeLimits, DecodePool
 from moderator.slots import SlotArena
@@ -133,6 +136,28 @@ def bmp(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+@cache
+def texture(mode: str, side: int) -> Image.Image:
+    """A square of blocks that no format packs into nothing."""
+    noise = Image.effect_noise((256, 256), 64)
+    tile = Image.merge("RGBA", [noise, noise.rotate(90), noise.rotate(180), noise.rotate(270)])
+    square = Image.new("RGBA", (side, side))
+    for left in range(0, side, 256):
+        square.paste(tile, (left, 0))
+    for top in range(256, side, 256):
+        square.paste(square.crop((0, 0, side, 256)), (0, top))
+    if mode == "I;16":
+        return square.convert("L").convert("I").convert("I;16")
+    return square.quantize(64) if mode == "P" else square.convert(mode)
+
+
+def at_the_limit(kind: str, mode: str, *, over: float = 1.0, **options: object) -> bytes:
+    """A square picture with the most pixels that its format may have, or so many times them."""
+    ours = Limits()
+    most = most_pixels(kind, MAX_BYTES, ours.max_image_pixels, ours.decode_memory)
+    return encoded(texture(mode, isqrt(int(most * over))), kind, **options)
+
+
 PIXELS, CORRUPT, DECODED = {"pixels"}, {"corrupt"}, {"decoded"}
 ANY = {"decoded", "corrupt", "pixels"}
 
@@ -167,13 +192,30 @@ BOMBS = {
     "BMP sides": (lambda: bmp(60_000, 60_000), PIXELS),
     "BMP negative": (lambda: bmp(60_000, -60_000), PIXELS | CORRUPT),
 }
-"""By name: what makes the file, and what may become of it."""
+"""By name: what makes the file, and what becomes of it."""
+
+FAST = {"lossless": True, "method": 0, "quality": 0}
+LARGE = {
+    "WebP lossless": partial(at_the_limit, "WEBP", "RGBA", **FAST),
+    "WebP lossy": partial(at_the_limit, "WEBP", "RGBA", quality=1, method=0),
+    "TIFF float": partial(at_the_limit, "TIFF", "F", compression="tiff_adobe_deflate"),
+    "TIFF 32-bit": partial(at_the_limit, "TIFF", "I", compression="tiff_adobe_deflate"),
+    "PNG alpha": partial(at_the_limit, "PNG", "RGBA", compress_level=1),
+    "PNG grey and alpha": partial(at_the_limit, "PNG", "LA", compress_level=1),
+    "PNG 16-bit": partial(at_the_limit, "PNG", "I;16", compress_level=1),
+    "GIF transparent": partial(at_the_limit, "GIF", "P", transparency=3),
+    "JPEG progressive": partial(at_the_limit, "JPEG", "CMYK", quality=1, progressive=True),
+    "AVIF alpha": partial(at_the_limit, "AVIF", "RGBA", quality=1, speed=10),
+}
+"""By format: the largest picture of its costliest kind."""
 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodePool]:
     ours = Limits()
-    given = DecodeLimits(ours.max_image_pixels, ours.max_frames, 20.0, ours.decode_memory)
+    given = DecodeLimits(
+        ours.max_image_pixels, ours.max_frames, ours.decode_timeout, ours.decode_memory
+    )
     arena = SlotArena.for_frames(4, SPEC, 3)
     pool = DecodePool(arena, SPEC, processes=1, limits=given)
     yield pool
@@ -198,17 +240,46 @@ def most_memory(pid: int) -> int:
     return most
 
 
+def only_process(pool: DecodePool) -> int:
+    while not pool.pids:
+        time.sleep(0.01)
+    (pid,) = pool.pids
+    return pid
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_decided_and_takes_little(pool, name) -> None:
     make, expected = BOMBS[name]
     data = make()
     assert len(data) <= MAX_BYTES
-    while not pool.pids:
-        time.sleep(0.01)
-    (pid,) = pool.pids
+    pid = only_process(pool)
     most_memory(pid)
     assert outcome(pool, data) in expected
     assert pool.pids == [pid]
     # What is refused by its header takes next to nothing, and a picture no more than its pixels.
     assert most_memory(pid) < (60 if expected == PIXELS else 600) * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_the_largest_picture_of_a_format_stays_within_the_memory_of_its_process(
+    pool, name
+) -> None:
+    data = LARGE[name]()
+    pid = only_process(pool)
+    idle = most_memory(pid)
+    # It is decoded, or takes too long on a machine that is slow or busy.
+    assert outcome(pool, data) in {"decoded", "timeout"}
+    if pool.pids == [pid]:
+        assert most_memory(pid) - idle < Limits().decode_memory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_larger_one_is_refused_by_its_header(pool, name) -> None:
+    data = LARGE[name](over=1.02)
+    pid = only_process(pool)
+    most_memory(pid)
+    assert outcome(pool, data) == "pixels"
+    assert most_memory(pid) < 60 * 2**20 + len(data)
