@@ -181,6 +181,7 @@ def _joined(
         load=load,
         keep_data=settings.evidence.evidence_url is not None,
         fetch_budget=settings.fetch.fetch_timeout + SPARE_SECONDS,
+        decode_budget=settings.limits.post_decode_timeout,
     )
     return Parts(release, matcher, examiner, fetching, decoding, embedding, load)
 

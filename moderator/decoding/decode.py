@@ -73,6 +73,9 @@ BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
     "BMP": b"BM",
 }
 
+OUT_OF_MEMORY = ("out of memory", "decoder error -9")
+"""What the texts of errors hold that Pillow raises in place of ``MemoryError``."""
+
 # One image at a time in a process, as many processes as cores: threads would only compete.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
@@ -209,8 +212,8 @@ def _guarded(
             raise Undecodable("memory") from error
         except Exception as error:
             # Pillow raises whatever its parsers stumble over, from KeyError to struct.error.
-            cause = "memory" if "out of memory" in str(error) else "corrupt"
-            raise Undecodable(cause) from error
+            memory = any(text in str(error) for text in OUT_OF_MEMORY)
+            raise Undecodable("memory" if memory else "corrupt") from error
 
 
 def sniff(data: bytes) -> str | None:

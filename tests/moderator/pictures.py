@@ -118,3 +118,23 @@ def slow_jpeg(scans: int, side: int = 8_000, salt: int = 0) -> bytes:
     head = [segment(0xFE, salt.to_bytes(8, "big")), segment(0xDB, bytes([0, *[16] * 64])), frame]
     dc = scan(0, 0) + bytes(blocks // 8 + 1)
     return b"".join([b"\xff\xd8", *head, *codes, dc, (scan(1, 63) + empty) * scans, b"\xff\xd9"])
+
+
+def tiff_of_one_tile(side: int) -> bytes:
+    """A TIFF of 64 x 64 pixels, cut out of a tile that has far more."""
+    body = zlib.compress(bytes(2**20))
+    long, short = 4, 3
+    tags = [
+        (256, long, 64),
+        (257, long, 64),
+        (258, short, 8),
+        (259, short, 8),
+        (262, short, 1),
+        (277, short, 1),
+        (322, long, side),
+        (323, long, side),
+        (324, long, 10 + 12 * 10 + 4),
+        (325, long, len(body)),
+    ]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + table + bytes(4) + body

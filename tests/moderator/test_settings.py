@@ -319,3 +319,14 @@ def test_reading_settings_imports_neither_torch_nor_the_clients():
     code = "import sys, moderator.settings; print({'torch', 'kafka', 'numpy'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_a_post_has_time_for_one_image_at_least() -> None:
+    text = refused(overrides={"decode_timeout": "5", "post_decode_timeout": "4"})
+    assert "post_decode_timeout (4 s) must be at least decode_timeout (5 s)" in text
+
+
+def test_a_slow_image_is_no_stall() -> None:
+    text = refused(overrides={"decode_timeout": "6", "stall_timeout": "12"})
+    assert text.startswith("stall_timeout (12 s) must be more than 12 s, twice decode_timeout")
+    assert load(decode_timeout="6", stall_timeout="13").limits.decode_timeout == 6
