@@ -22,6 +22,7 @@ from moderator.draining import member_name
 from moderator.errors import ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
+from moderator.footprint import check_memory
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Draining, Probes
 from moderator.retries import Retries, retry_topics
@@ -61,7 +62,8 @@ def run_worker(settings: Settings) -> int:
         The exit code: 0 after a complete drain, 1 else.
 
     Raises:
-        BadSettings: The brokers or Redis refuse the settings, or the port cannot be had.
+        BadSettings: The brokers or Redis refuse the settings, the port cannot be had, or a member
+            may take more memory than its container has.
         Unavailable: The brokers, a topic or Redis were not reached within ``start_timeout``.
         ModelError: The release cannot be served.
     """
@@ -70,6 +72,7 @@ def run_worker(settings: Settings) -> int:
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals(stop))
         release = load_release(settings.judging.release)
+        check_memory(settings, release.spec.input)
         http = settings.serving
         draining = Draining(member_name(settings.kafka), stop.set)
         probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog, draining))

@@ -62,7 +62,7 @@ class Settings(Concern):
         longest = 2 * self.limits.decode_timeout
         if longest >= self.serving.stall_timeout:
             raise ValueError(
-                f"stall_timeout ({self.serving.stall_timeout:g} s) must be more than {longest:g} s, "
-                "twice decode_timeout: else /livez fails while a slow image is decoded"
+                f"stall_timeout ({self.serving.stall_timeout:g} s) must be more than twice "
+                f"decode_timeout ({longest:g} s): else /livez fails while a slow image is decoded"
             )
         return self

@@ -328,5 +328,5 @@ def test_a_post_has_time_for_one_image_at_least() -> None:
 
 def test_a_slow_image_is_no_stall() -> None:
     text = refused(overrides={"decode_timeout": "6", "stall_timeout": "12"})
-    assert text.startswith("stall_timeout (12 s) must be more than 12 s, twice decode_timeout")
+    assert text.startswith("stall_timeout (12 s) must be more than twice decode_timeout (12 s)")
     assert load(decode_timeout="6", stall_timeout="13").limits.decode_timeout == 6

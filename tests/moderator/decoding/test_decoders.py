@@ -284,6 +284,13 @@ def test_an_image_has_time_while_one_of_its_posts_has_it(spent, left, expected) 
     assert job.time(4) == expected
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's choice is Linux's")
+def test_decode_processes_are_the_first_to_go_where_memory_runs_out() -> None:
+    with pool_of(2) as (pool, _):
+        scores = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in pool.pids]
+        assert scores == ["1000", "1000"]
+
+
 @contextmanager
 def killing(pool: DecodePool, arena: SlotArena) -> Iterator[list[int]]:
     """Kill every decode process as soon as it has an image; yields the ids of those killed."""
