@@ -148,7 +148,7 @@ def bmp(width: int, height: int) -> bytes:
 def texture(mode: str, side: int) -> Image.Image:
     """A square of one grey below some noise, which keeps any format from being too small."""
     square = Image.new("L", (side, side), 90)
-    square.paste(Image.effect_noise((side, 32), 64))
+    square.paste(Image.effect_noise((side, 3), 64))
     if mode in ("RGBA", "LA"):
         alpha = square.point(lambda level: level // 2)
         square = square.convert(mode)
