@@ -55,6 +55,7 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Fork a decode process at every request, until the parent is gone."""
     given = json.loads(sys.argv[1])
+    _offer_to_die()
     # The member drains on these; until then it needs images decoded.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -78,6 +79,12 @@ def main() -> None:
         control.sendall(FORK.pack(pid))
 
 
+def _offer_to_die() -> None:
+    """Have the kernel end these processes first where memory runs out: they are replaced."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def _reap(pid: int) -> None:
     # Until now a zombie held the id, so that the parent could never kill another process by it.
     if pid:
@@ -92,7 +99,6 @@ def _decode_process(
     try:
         _die_with_parent()
         _silence()
-        _offer_to_die()
         _restrain(given["memory"])
         connection.sendall(READY if _confine(given["sandbox"]) else UNCONFINED)
         limits = {name: given[name] for name in ("max_pixels", "max_frames", "memory")}
@@ -178,12 +184,6 @@ def _silence() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-def _offer_to_die() -> None:
-    """Be the first that the kernel ends where memory runs out: this process is replaced."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _restrain(memory: int) -> None:
