@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from models.spec import InputSpec
+from moderator import footprint
 from moderator.errors import BadSettings
 from moderator.footprint import check_memory, most_memory
 from moderator.settings import Settings, load_settings
+from moderator.worker import run_worker
 
 SPEC = InputSpec(sizes=((320, 320),))
 GIB = 2**30
@@ -78,3 +80,10 @@ def test_a_container_with_enough_or_without_a_limit_is_taken(tmp_path, membershi
     check_memory(settings(), SPEC, groups(tmp_path, member=enough), membership)
     check_memory(settings(), SPEC, groups(tmp_path, member="max"), membership)
     check_memory(settings(), SPEC, tmp_path, tmp_path / "none")
+
+
+def test_a_worker_does_not_start_in_too_small_a_container(monkeypatch) -> None:
+    monkeypatch.setattr(footprint, "_limits", lambda *_: iter([GIB]))
+    # Before brokers are asked for, of which there is none.
+    with pytest.raises(BadSettings, match="its container has 1.0 GiB"):
+        run_worker(settings(http_port="0", bootstrap_servers="127.0.0.1:1"))
