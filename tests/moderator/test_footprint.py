@@ -85,5 +85,5 @@ def test_a_container_with_enough_or_without_a_limit_is_taken(tmp_path, membershi
 def test_a_worker_does_not_start_in_too_small_a_container(monkeypatch) -> None:
     monkeypatch.setattr(footprint, "_limits", lambda *_: iter([GIB]))
     # Before brokers are asked for, of which there is none.
-    with pytest.raises(BadSettings, match="its container has 1.0 GiB"):
+    with pytest.raises(BadSettings, match="its container has 1"):
         run_worker(settings(http_port="0", bootstrap_servers="127.0.0.1:1"))
