@@ -181,6 +181,7 @@ def _joined(
         load=load,
         keep_data=settings.evidence.evidence_url is not None,
         fetch_budget=settings.fetch.fetch_timeout + SPARE_SECONDS,
+        decode_budget=settings.limits.post_decode_timeout,
     )
     return Parts(release, matcher, examiner, fetching, decoding, embedding, load)
 
@@ -252,9 +253,13 @@ def _fetching(settings: Settings, fetcher: "ImageFetcher | None") -> "Held[Image
 
 def arena_for(settings: Settings, release: Release) -> SlotArena:
     """Return slots for every image that can be on its way; memory is used only where written."""
+    return SlotArena.for_frames(slots_for(settings), release.spec.input, settings.limits.max_frames)
+
+
+def slots_for(settings: Settings) -> int:
+    """Return how many images can be on their way."""
     batch = max(settings.pipeline.max_batch, settings.limits.max_images_per_post)
-    slots = (settings.pipeline.batches_in_flight + SPARE_BATCHES) * batch
-    return SlotArena.for_frames(slots, release.spec.input, settings.limits.max_frames)
+    return (settings.pipeline.batches_in_flight + SPARE_BATCHES) * batch
 
 
 def actions(judging: Judging) -> Actions:

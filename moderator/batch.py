@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from moderator.canary import Expectation
 from moderator.decide import Reason
 from moderator.decisions import Shed
-from moderator.decoding.decoders import Decoded
+from moderator.decoding.decoder import Budget, Decoded
 from moderator.decoding.view import Layout
 from moderator.embedder import Embeddings
 from moderator.overload import Level
@@ -37,7 +37,7 @@ class Seen:
 
     ``layout`` says what is judged of it, once that is known; ``rows`` are the places of its views'
     embeddings, and of their regions', among the batch's. ``shed`` names what was left out of it
-    because posts are late.
+    because posts are late. ``budgets`` are those of the posts that show it.
     """
 
     digest: str
@@ -45,6 +45,7 @@ class Seen:
     fault: tuple[Reason, str] | None = None
     layout: Layout | None = None
     cached: bool = False
+    budgets: list[Budget] = field(default_factory=list)
     rows: slice = field(default_factory=lambda: slice(0, 0))
     embeddings: NDArray[np.float16] | None = None
     shed: tuple[Shed, ...] = ()
@@ -64,8 +65,7 @@ class Batch:
     opened: float
     level: Level = Level.WHOLE
     seen: dict[str, Seen] = field(default_factory=dict)
-    embedding: Future[Embeddings] | None = None
-    slots: list[int] = field(default_factory=list)
+    embedding: list[Future[Embeddings]] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     canaries: dict[str, Expectation] = field(default_factory=dict)
     keep: bool = False

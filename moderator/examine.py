@@ -7,10 +7,12 @@ Knows nothing of Kafka.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -33,15 +35,21 @@ from moderator.decide import (
 )
 from moderator.decisions import SHED, Decided, DecidedImage, Provenance, Shed
 from moderator.decoding.decode import Undecodable
+from moderator.decoding.decoder import Budget
 from moderator.decoding.decoders import Decoded, DecodePool
 from moderator.decoding.view import Layout
 from moderator.embedder import Embedder, Frame
+from moderator.errors import Unavailable
 from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
 from moderator.overload import Level
 from moderator.records import Post, PostImage, digest
 from moderator.rows import Rows
 from moderator.shedding import Load
+from moderator.watchdog import progress
+
+PIECE = 128
+"""Frames that the network is given at a time, about: how far its progress is seen."""
 
 STAGE_SECONDS = Histogram(
     "moderator_stage_seconds",
@@ -91,6 +99,8 @@ class Examiner:
         keep_data: Keep pictures' bytes until their batch is done with, for ``data_of``.
         fetch_budget: Seconds that a batch waits for its images by reference once its turn has
             come; what is not there by then is unreachable for now. None: without limit.
+        decode_budget: Seconds that the images of a post may take to decode together; afterwards
+            each still has ``LEAST_TIME``.
         canaries: Tells canaries from posts.
     """
 
@@ -110,6 +120,7 @@ class Examiner:
         load: Load | None = None,
         keep_data: bool = False,
         fetch_budget: float | None = None,
+        decode_budget: float = math.inf,
     ) -> None:
         self._fetcher = fetcher
         self._cache = cache
@@ -122,6 +133,7 @@ class Examiner:
         self._provenance = provenance
         self._actions = actions
         self._fetch_budget = fetch_budget
+        self._decode_budget = decode_budget
         self._max_frames = max_frames
         self._load = load
         self._keep_data = keep_data
@@ -150,10 +162,8 @@ class Examiner:
             for picture in batch.each():
                 _take_fetched(picture, deadline)
         with _stage(batch, "cache"):
-            for picture in batch.each():
-                if picture.data is not None:
-                    name = digest(picture.data)
-                    picture.seen = batch.seen.setdefault(name, Seen(name))
+            for pictures in batch.pictures:
+                self._recognise(batch, pictures)
             self._take_cached(batch)
         # Decoding is started for whole batches in their order: a later batch that held the last
         # slots while an earlier one still waited for some would stop both for ever.
@@ -163,7 +173,7 @@ class Examiner:
                 continue
             if seen.decoding is None and seen.embeddings is None:
                 frames = self._max_frames if batch.level.frames else 1
-                seen.decoding = self._pool.submit(picture.data, frames=frames)
+                seen.decoding = self._pool.submit(picture.data, frames=frames, budgets=seen.budgets)
             if not batch.keep:
                 picture.data = None
 
@@ -179,6 +189,7 @@ class Examiner:
             for seen in batch.seen.values():
                 if seen.decoding is not None:
                     taken = self._take_decoded(batch, seen, seen.decoding)
+                    progress()
                     count = sum(self._rows_of(seen).counts(seen.layout)) if seen.layout else 0
                     seen.rows = slice(rows, rows + count)
                     rows += count
@@ -187,10 +198,16 @@ class Examiner:
 
     def submit(self, batch: Batch, frames: Sequence[Frame]) -> None:
         """Hand the frames of a batch to the network; their slots are given back after it."""
-        regions = batch.level.regions
-        batch.embedding = self._embedder.submit(frames, regions=regions) if frames else None
-        if batch.embedding is not None:
-            batch.embedding.add_done_callback(lambda _: self._release(batch))
+        batch.embedding = []
+        pieces = deque(_pieces(frames))
+        while pieces:
+            try:
+                embedding = self._embedder.submit(pieces[0], regions=batch.level.regions)
+            except Unavailable:
+                self._release([frame for piece in pieces for frame in piece])
+                raise
+            embedding.add_done_callback(partial(self._release, pieces.popleft()))
+            batch.embedding.append(embedding)
 
     def judge(self, batch: Batch) -> list[Decided]:
         """Wait for the embeddings, remember them, match them and decide every post.
@@ -258,6 +275,17 @@ class Examiner:
         IMAGES.labels("inline").inc()
         return Picture(image, data=image.data)
 
+    def _recognise(self, batch: Batch, pictures: Sequence[Picture]) -> None:
+        """Find out which pictures of a post are the same, and give it the time to decode them."""
+        budget = Budget(self._decode_budget)
+        for picture in pictures:
+            if picture.data is None:
+                continue
+            name = digest(picture.data)
+            picture.seen = batch.seen.setdefault(name, Seen(name))
+            if budget not in picture.seen.budgets:
+                picture.seen.budgets.append(budget)
+
     def _take_cached(self, batch: Batch) -> None:
         if not batch.seen:
             return
@@ -283,7 +311,6 @@ class Examiner:
             return []
         seen.layout = decoded.layout
         seen.shed = self._left_out(batch.level, decoded.layout)
-        batch.slots.append(decoded.slot)
         sizes = enumerate(decoded.layout.sizes)
         return [Frame(decoded.slot, number, *size) for number, size in sizes]
 
@@ -296,8 +323,8 @@ class Examiner:
         }
         return tuple(name for name, left_out in there.items() if left_out)
 
-    def _release(self, batch: Batch) -> None:
-        for slot in batch.slots:
+    def _release(self, frames: Sequence[Frame], _: object = None) -> None:
+        for slot in {frame.slot for frame in frames}:
             self._pool.release(slot)
 
     def _release_decoded(self, decoding: Future[Decoded]) -> None:
@@ -305,10 +332,14 @@ class Examiner:
             self._pool.release(decoding.result().slot)
 
     def _take_embedded(self, batch: Batch) -> None:
-        if batch.embedding is None:
+        if not batch.embedding:
             return
-        # Rounded as the cache rounds: a picture is judged alike whether it was cached or not.
-        embeddings = batch.embedding.result().astype(np.float16)
+        pieces = []
+        for embedding in batch.embedding:
+            # Rounded as the cache rounds: a picture is judged alike whether it was cached or not.
+            pieces.append(embedding.result().astype(np.float16))
+            progress()
+        embeddings = np.concatenate(pieces)
         fresh = {}
         for seen in batch.seen.values():
             if seen.layout is not None and seen.rows.stop > seen.rows.start:
@@ -374,6 +405,16 @@ class Examiner:
         if post.fault is not None:
             return PostDecision(self._actions.malformed, "malformed", cause=post.fault)
         return decide_post(images, self._actions.max_types)
+
+
+def _pieces(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+    """Yield frames ``PIECE`` at a time, or some more so that those of a slot stay together."""
+    begin = 0
+    for end in range(1, len(frames) + 1):
+        last = end == len(frames)
+        if last or (end - begin >= PIECE and frames[end].slot != frames[end - 1].slot):
+            yield frames[begin:end]
+            begin = end
 
 
 def _shed(pictures: Sequence[Picture]) -> tuple[Shed, ...]:

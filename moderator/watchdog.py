@@ -8,6 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+
+def _nobody() -> None:
+    """Nobody watches."""
+
+
+_WATCHER: ContextVar[Callable[[], None]] = ContextVar("watcher", default=_nobody)
+
+
+def progress() -> None:
+    """Say that this thread's piece of work moves on, to the watchdog that watches it, if any."""
+    _WATCHER.get()()
 
 
 class Watchdog:
@@ -29,12 +43,14 @@ class Watchdog:
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
-        """Mark a piece of work; one of a name at a time."""
+        """Mark a piece of work of this thread; one of a name at a time."""
         with self._lock:
             self._working[name] = self._clock()
+        token = _WATCHER.set(partial(self.turn, name))
         try:
             yield
         finally:
+            _WATCHER.reset(token)
             with self._lock:
                 self._working.pop(name, None)
 

@@ -23,6 +23,7 @@ from moderator.drain_socket import DrainSocket, default_folder, member_name
 from moderator.errors import BadSettings, ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
+from moderator.footprint import check_memory
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
 from moderator.retries import Retries, retry_topics
@@ -66,7 +67,8 @@ def run_worker(settings: Settings) -> int:
         The exit code: 0 after a complete drain, 1 else.
 
     Raises:
-        BadSettings: The brokers or Redis refuse the settings, or the port cannot be had.
+        BadSettings: The brokers or Redis refuse the settings, the port cannot be had, or a member
+            may take more memory than its container has.
         Unavailable: The brokers, a topic or Redis were not reached within ``start_timeout``.
         ModelError: The release cannot be served.
     """
@@ -76,6 +78,7 @@ def run_worker(settings: Settings) -> int:
         stack.enter_context(_stopped_by_signals(stop))
         stack.enter_context(ended_by_threads())
         release = load_release(settings.judging.release)
+        check_memory(settings, release.spec.input)
         http = settings.serving
         probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
         _listen_for_drain(settings, stop, stack)

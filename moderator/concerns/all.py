@@ -1,4 +1,8 @@
-"""All concerns together."""
+"""All concerns together, and what of one cannot be had with what of another."""
+
+from typing import Self
+
+from pydantic import model_validator
 
 from moderator.concerns.cache import Cache
 from moderator.concerns.canaries import Canaries
@@ -51,3 +55,14 @@ class Settings(Concern):
     releases: Releases = Releases()
     cache: Cache = Cache()
     serving: Serving = Serving()
+
+    @model_validator(mode="after")
+    def _an_image_is_no_stall(self) -> Self:
+        # An image that costs its process is tried twice before there is an answer.
+        longest = 2 * self.limits.decode_timeout
+        if longest >= self.serving.stall_timeout:
+            raise ValueError(
+                f"stall_timeout ({self.serving.stall_timeout:g} s) must be more than twice "
+                f"decode_timeout ({longest:g} s): else /livez fails while a slow image is decoded"
+            )
+        return self

@@ -1,8 +1,8 @@
 """What a post and an image may be."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moderator.concerns.concern import Concern
 from moderator.values import Seconds
@@ -22,11 +22,17 @@ class Limits(Concern):
     decode_timeout: Seconds = Field(
         default=4.0, gt=0, description="Seconds an image may take to decode."
     )
+    post_decode_timeout: Seconds = Field(
+        default=16.0,
+        gt=0,
+        description="Seconds the images of a post may take to decode together, at least "
+        "decode_timeout; beyond it each has 0.5 s.",
+    )
     decode_memory: int = Field(
-        default=2 * 2**30,
+        default=2**30,
         ge=2**28,
-        description="Bytes of address space that a decode process may take on top of what it has "
-        "at its start.",
+        description="Bytes that a decode process may take on top of what it has at its start; "
+        "images that would take more are undecodable.",
     )
     decode_sandbox: Literal["required", "preferred", "off"] = Field(
         default="preferred",
@@ -34,3 +40,12 @@ class Limits(Concern):
         "(seccomp): required refuses to start where the kernel cannot, preferred warns, off "
         "does not try.",
     )
+
+    @model_validator(mode="after")
+    def _time_for_one_image(self) -> Self:
+        if self.post_decode_timeout < self.decode_timeout:
+            raise ValueError(
+                f"post_decode_timeout ({self.post_decode_timeout:g} s) must be at least "
+                f"decode_timeout ({self.decode_timeout:g} s)"
+            )
+        return self

@@ -29,6 +29,7 @@ from PIL import (
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
+from moderator.decoding.bounds import most_pixels
 from moderator.decoding.colour import rgb, shown
 from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
@@ -71,6 +72,9 @@ BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     "BMP": b"BM",
 }
+
+OUT_OF_MEMORY = ("out of memory", "decoder error -9")
+"""What the texts of errors hold that Pillow raises in place of ``MemoryError``."""
 
 # One image at a time in a process, as many processes as cores: threads would only compete.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -124,6 +128,7 @@ def decode(
     *,
     max_pixels: int,
     max_frames: int,
+    memory: int | None = None,
     seed: int = 0,  # noqa: ARG001
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
@@ -139,14 +144,20 @@ def decode(
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
         spec: The sizes that the network takes.
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
+            Large frames of very small files are refused too, see ``bounds``.
         max_frames: Most frames to look at, at least 1.
+        memory: Bytes that decoding may take; a frame that would take more is refused by its
+            header. None: without limit.
         seed: Chooses among frames, so that who posts cannot know which are looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
     return _guarded(
-        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+        data,
+        max_pixels,
+        memory,
+        lambda kind, most: _decoded(kind, data, spec, most, max_frames),
     )
 
 
@@ -168,12 +179,15 @@ def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image
     return _guarded(
         data,
         max_pixels,
-        lambda kind: _upright(kind, data, view, max_pixels=max_pixels, max_side=max_side),
+        None,
+        lambda kind, most: _upright(kind, data, view, max_pixels=most, max_side=max_side),
     )
 
 
-def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
-    """Call what decodes a file of the format given to it.
+def _guarded(
+    data: bytes, max_pixels: int, memory: int | None, decoded: Callable[[str, int], T]
+) -> T:
+    """Call what decodes a file of the format and of the most pixels given to it.
 
     Raises:
         Undecodable: It is of no format that we judge, or the call fails in whatever way.
@@ -183,12 +197,13 @@ def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
     kind = sniff(data)
     if kind is None:
         raise Undecodable("format")
-    Image.MAX_IMAGE_PIXELS = max_pixels
+    most = most_pixels(kind, len(data), max_pixels, memory)
+    Image.MAX_IMAGE_PIXELS = most
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return decoded(kind)
+            return decoded(kind, most)
         except Undecodable:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -197,8 +212,8 @@ def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
             raise Undecodable("memory") from error
         except Exception as error:
             # Pillow raises whatever its parsers stumble over, from KeyError to struct.error.
-            cause = "memory" if "out of memory" in str(error) else "corrupt"
-            raise Undecodable(cause) from error
+            memory = any(text in str(error) for text in OUT_OF_MEMORY)
+            raise Undecodable("memory" if memory else "corrupt") from error
 
 
 def sniff(data: bytes) -> str | None:

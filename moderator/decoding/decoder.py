@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,9 @@ NO_SLOT = -1
 """The slot of an image whose turn has not come."""
 
 LEAST_TIME = 0.5
-"""Seconds that an image has in a process even if it has spent its time in another."""
+"""Seconds that an image has in a process even if it has spent its time in another, or if others of
+its post have spent the post's. Ordinary images take less, so that slow ones cannot crowd them out.
+"""
 
 MAX_ANSWER = 2**16
 """Bytes that unanswered lines may hold; a process that says more has been taken over."""
@@ -61,15 +64,23 @@ class DecodeLimits:
 
 
 @dataclass(eq=False, slots=True)
+class Budget:
+    """The seconds that the images of a post may take to decode together."""
+
+    left: float
+
+
+@dataclass(eq=False, slots=True)
 class Job:
     """An image to decode.
 
     ``frames`` is how many of an animation's are wanted at most; ``view`` is what a copy is to show.
     ``seed`` chooses among frames; it stays the same when the image is tried again. ``deaths``
     counts the processes that it has cost, ``nursery_deaths`` how often the nursery ended while it
-    was decoded; ``spent`` is the seconds it has had from processes that it cost. ``number`` and
-    ``place`` are those of the process that has it in hand: what it must answer with, and its slot
-    there.
+    was decoded; ``spent`` is the seconds it has had from processes that it cost. ``budgets`` are
+    those of the posts that show it: all pay for it, and it has time while one of them has.
+    ``number`` and ``place`` are those of the process that has it in hand: what it must answer with,
+    and its slot there.
     """
 
     data: bytes
@@ -83,6 +94,18 @@ class Job:
     spent: float = 0.0
     number: int = 0
     place: int = 0
+    budgets: Sequence[Budget] = ()
+
+    def time(self, most: float) -> float:
+        """Return the seconds that it may still take, of so many that any image may."""
+        left = min(most - self.spent, max((budget.left for budget in self.budgets), default=most))
+        return max(LEAST_TIME, left)
+
+    def charge(self, seconds: float) -> None:
+        """Count seconds as spent."""
+        self.spent += seconds
+        for budget in self.budgets:
+            budget.left -= seconds
 
 
 class Decoder:
@@ -224,7 +247,8 @@ class Decoder:
 
     def charge(self, now: float) -> None:
         """Count what the first image has taken so far as spent."""
-        self.jobs[0].spent += now - self._begun
+        self.jobs[0].charge(now - self._begun)
+        self._begun = now
 
     def computes(self) -> bool:
         """Whether it is at work right now: neither stopped nor waiting, nor gone."""
@@ -245,7 +269,7 @@ class Decoder:
     def _begin(self, now: float) -> None:
         """Start the time of the first image."""
         self._begun = now
-        self.deadline = now + max(LEAST_TIME, self._timeout - self.jobs[0].spent)
+        self.deadline = now + self.jobs[0].time(self._timeout)
 
 
 def _parsed(line: bytes, job: Job) -> Decoded | str:

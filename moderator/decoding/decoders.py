@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 
 from prometheus_client import Counter, Gauge
@@ -20,7 +21,7 @@ from models.spec import InputSpec
 from moderator.decoding import sandbox
 from moderator.decoding.animation import MAX_REACH
 from moderator.decoding.decode import MIN_SIDE, Undecodable
-from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
+from moderator.decoding.decoder import NO_SLOT, Budget, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
 from moderator.decoding.view import WHOLE, View, most_views
 from moderator.slots import SlotArena
@@ -129,7 +130,12 @@ class DecodePool:
         return len(self._queue) + len(self._suspects) + in_hand
 
     def submit(
-        self, data: bytes, *, frames: int | None = None, view: View | None = None
+        self,
+        data: bytes,
+        *,
+        frames: int | None = None,
+        view: View | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Future[Decoded]:
         """Begin to decode an image; never waits.
 
@@ -137,6 +143,7 @@ class DecodePool:
             data: The file.
             frames: Frames of an animation that are wanted at most; None: as the limits say.
             view: Where copies are made, what they are to show.
+            budgets: Those of the posts that show it.
 
         Returns:
             A future that raises ``Undecodable`` where the bytes are no image that is judged. Once
@@ -148,7 +155,7 @@ class DecodePool:
                 future.cancel()
                 return future
             wanted = self._limits.max_frames if frames is None else frames
-            self._queue.append(Job(data, future, wanted, view or WHOLE))
+            self._queue.append(Job(data, future, wanted, view or WHOLE, budgets=budgets))
         self._wake()
         return future
 
@@ -374,6 +381,7 @@ class DecodePool:
                 if decoder.jobs and decoder.computes():
                     # Its image is slow in itself. One that was stopped or starved has a second try.
                     decoder.jobs[0].deaths = DEATHS
+                    decoder.charge(now)
                 self._bury(decoder, "timeout")
 
     def _patience(self) -> float | None:

@@ -18,6 +18,14 @@ PROCESSES = 1
 """Processes that make copies: few posts are flagged, and most of their pictures came before."""
 
 
+def copy_processes(settings: Settings) -> int:
+    """Return how many processes make copies, 0 where no evidence is kept."""
+    evidence = settings.evidence
+    if evidence.evidence_url is None:
+        return 0
+    return settings.pipeline.decode_processes if evidence.evidence_of == "all" else PROCESSES
+
+
 @contextmanager
 def keeping(settings: Settings, spec: InputSpec) -> Iterator[Keeper | None]:
     """Keep evidence and sweep it while this lasts; None where no place for it is set.
@@ -32,11 +40,10 @@ def keeping(settings: Settings, spec: InputSpec) -> Iterator[Keeper | None]:
         yield None
         return
     store = EvidenceStore(open_files(evidence.evidence_url))
-    everything = evidence.evidence_of == "all"
     with ExitStack() as stack:
         pool = CopyPool(
             spec,
-            processes=settings.pipeline.decode_processes if everything else PROCESSES,
+            processes=copy_processes(settings),
             limits=decode_limits(settings.limits),
             max_side=evidence.evidence_max_side,
         )
@@ -44,7 +51,7 @@ def keeping(settings: Settings, spec: InputSpec) -> Iterator[Keeper | None]:
         keeper = Keeper(
             store,
             pool,
-            everything=everything,
+            everything=evidence.evidence_of == "all",
             timeout=evidence.evidence_timeout,
             connections=evidence.evidence_connections,
         )

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from threading import Event, Thread
 
 from models.spec import InputSpec
 from moderator.concerns.limits import Limits
 from moderator.decoding.decode import Undecodable
+from moderator.decoding.decoder import Budget
 from moderator.decoding.decoders import DECODE_DEATHS, Decoded, DecodeLimits, DecodePool
 from moderator.slots import SlotArena
 from tests.fuzz.damage import Damaged, damaged
@@ -108,18 +110,27 @@ def _settle(pool: DecodePool, processes: int) -> None:
         time.sleep(0.01)
 
 
+def _budgets() -> Iterator[Budget]:
+    """Yield a budget for each file, the same one for as many as a post may have."""
+    ours = Limits()
+    while True:
+        yield from repeat(Budget(ours.post_decode_timeout), ours.max_images_per_post)
+
+
 def _feed(
     pool: DecodePool, tally: Tally, files: Iterator[Damaged], depth: int, folder: Path | None
 ) -> None:
     """Keep every process busy with one file, so that a file's time is its own."""
     under_way: dict[Future[Decoded], tuple[Damaged, float]] = {}
+    budgets = _budgets()
     queue = deque(maxlen=depth)  # made ahead, so that making a file is nobody's time
     while True:
         while len(queue) < depth and (file := next(files, None)) is not None:
             queue.append(file)
         while queue and len(under_way) < depth:
             file = queue.popleft()
-            under_way[pool.submit(file.data)] = (file, time.monotonic())
+            future = pool.submit(file.data, budgets=[next(budgets)])
+            under_way[future] = (file, time.monotonic())
         if not under_way:
             return
         done, _ = wait(under_way, PATIENCE, FIRST_COMPLETED)

@@ -93,3 +93,48 @@ def hostile_gif(frames: int, side: int = 16) -> bytes:
     )
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     return head + frame * frames + b";"
+
+
+def slow_jpeg(scans: int, side: int = 8_000, salt: int = 0) -> bytes:
+    """A small JPEG of many empty progressive scans: each takes some 15 ms and adds 95 bytes."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+
+    def scan(first: int, last: int) -> bytes:
+        return segment(0xDA, bytes((1, 1, 0, first, last, 0)))
+
+    # One code each: a DC difference of 0, and the end of 16,384 blocks and more.
+    codes = [segment(0xC4, bytes([kind, 1, *[0] * 15, code])) for kind, code in ((0, 0), (16, 224))]
+    frame = segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + bytes((1, 0x11, 0)))
+    blocks = left = (side // 8) ** 2
+    bits = ""
+    while left > 0:
+        run = max(min(left, 32_767), 16_384)
+        bits += f"0{run - 16_384:014b}"
+        left -= run
+    bits += "1" * (-len(bits) % 8)
+    empty = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    head = [segment(0xFE, salt.to_bytes(8, "big")), segment(0xDB, bytes([0, *[16] * 64])), frame]
+    dc = scan(0, 0) + bytes(blocks // 8 + 1)
+    return b"".join([b"\xff\xd8", *head, *codes, dc, (scan(1, 63) + empty) * scans, b"\xff\xd9"])
+
+
+def tiff_of_one_tile(side: int) -> bytes:
+    """A TIFF of 64 x 64 pixels, cut out of a tile that has far more."""
+    body = zlib.compress(bytes(2**20))
+    long, short = 4, 3
+    tags = [
+        (256, long, 64),
+        (257, long, 64),
+        (258, short, 8),
+        (259, short, 8),
+        (262, short, 1),
+        (277, short, 1),
+        (322, long, side),
+        (323, long, side),
+        (324, long, 10 + 12 * 10 + 4),
+        (325, long, len(body)),
+    ]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + table + bytes(4) + body

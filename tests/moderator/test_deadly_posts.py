@@ -67,7 +67,13 @@ class Killer:
 def test_a_post_that_kills_its_process_is_tried_once_alone_and_set_aside(
     kafka, network, topics, drawn, tiny_release, tmp_path
 ) -> None:
-    given = {"release": str(tiny_release.path), "decode_timeout": "60", "max_wait": "1"}
+    given = {
+        "release": str(tiny_release.path),
+        "decode_timeout": "60",
+        "post_decode_timeout": "60",
+        "stall_timeout": "150",
+        "max_wait": "1",
+    }
     worker = Member(topics.overrides(kafka) | given, tmp_path).await_ready()
     killer = Killer(worker)
     try:

@@ -322,7 +322,9 @@ def test_a_partition_that_was_paused_alone_is_read_on(kafka, network, topics) ->
 def test_what_hangs_makes_livez_fail_and_loses_nothing(
     kafka, network, member, drawn, faults, held
 ) -> None:
-    worker = member(faults=faults, stall_timeout="5", session_timeout="20").await_ready()
+    worker = member(
+        faults=faults, stall_timeout="5", decode_timeout="2", session_timeout="20"
+    ).await_ready()
     with flowing(network, kafka, drawn("revolver")) as flow:
         until(lambda: flow.decided > 20, "a flow")
         (faults / held).touch()
@@ -342,7 +344,9 @@ def test_what_hangs_makes_livez_fail_and_loses_nothing(
 def test_a_broker_that_goes_while_a_batch_commits_is_waited_for(
     kafka, network, member, drawn, faults
 ) -> None:
-    worker = member(faults=faults, max_batch="8", stall_timeout="5").await_ready()
+    worker = member(
+        faults=faults, max_batch="8", stall_timeout="5", decode_timeout="2"
+    ).await_ready()
     for n in range(40):
         network.post(one(drawn("revolver")), n % 4)
     until(lambda: network.committed() >= 8, "some decisions")

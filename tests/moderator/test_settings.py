@@ -346,3 +346,14 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_not_ours(name, text) 
 def test_a_mistake_that_looks_like_one_of_them_is_still_told() -> None:
     assert "unknown setting MODERATOR_PORT" in refused({"MODERATOR_PORT": "9200"})
     assert load({"MODERATOR_HTTP_PORT": "9200"}).serving.http_port == 9200
+
+
+def test_a_post_has_time_for_one_image_at_least() -> None:
+    text = refused(overrides={"decode_timeout": "5", "post_decode_timeout": "4"})
+    assert "post_decode_timeout (4 s) must be at least decode_timeout (5 s)" in text
+
+
+def test_a_slow_image_is_no_stall() -> None:
+    text = refused(overrides={"decode_timeout": "6", "stall_timeout": "12"})
+    assert text.startswith("stall_timeout (12 s) must be more than twice decode_timeout (12 s)")
+    assert load(decode_timeout="6", stall_timeout="13").limits.decode_timeout == 6

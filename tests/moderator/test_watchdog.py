@@ -1,5 +1,6 @@
 """The watchdog and the probes that show what it says."""
 
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ import pytest
 
 from moderator.errors import BadSettings
 from moderator.probes import Probes
-from moderator.watchdog import Watchdog
+from moderator.watchdog import Watchdog, progress
 
 
 class Clock:
@@ -44,6 +45,27 @@ def test_work_that_hangs_is_named_with_its_time(watchdog, clock) -> None:
         assert watchdog.stalled() == ["embed has not moved for 31 s"]
         clock.now += 31
         assert [line.split()[0] for line in watchdog.stalled()] == ["embed", "publish"]
+
+
+def test_work_that_makes_progress_is_well_however_long_it_takes(watchdog, clock) -> None:
+    with watchdog.working("embed"):
+        for _ in range(5):
+            clock.now += 29
+            progress()
+        assert watchdog.stalled() == []
+        clock.now += 31
+        assert watchdog.stalled() == ["embed has not moved for 31 s"]
+
+
+def test_progress_is_that_of_the_thread_that_makes_it(watchdog, clock) -> None:
+    with watchdog.working("embed"):
+        clock.now += 31
+        other = threading.Thread(target=progress)
+        other.start()
+        other.join()
+        assert watchdog.stalled() == ["embed has not moved for 31 s"]
+    progress()
+    assert watchdog.stalled() == []
 
 
 def test_turning_what_does_not_work_begins_nothing(watchdog, clock) -> None:

@@ -8,6 +8,9 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import isqrt
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,19 @@ from PIL import Image
 
 from models.spec import InputSpec
 from moderator.concerns.limits import Limits
+from moderator.decoding.bounds import most_pixels
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import DecodeLimits, DecodePool
 from moderator.slots import SlotArena
-from tests.moderator.pictures import animation, encoded, hostile_gif, picture, png_header, solid
+from tests.moderator.pictures import (
+    animation,
+    encoded,
+    hostile_gif,
+    picture,
+    png_header,
+    slow_jpeg,
+    solid,
+)
 
 SPEC = InputSpec(sizes=((64, 64),))
 MAX_BYTES = 8 * 2**20
@@ -133,53 +145,108 @@ def bmp(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def texture(mode: str, side: int) -> Image.Image:
+    """A square of one grey below some noise, which keeps any format from being too small."""
+    square = Image.new("L", (side, side), 90)
+    square.paste(Image.effect_noise((side, 3), 64))
+    if mode in ("RGBA", "LA"):
+        alpha = square.point(lambda level: level // 2)
+        square = square.convert(mode)
+        square.putalpha(alpha)
+        return square
+    if mode == "I;16":
+        return square.convert("I").convert("I;16")
+    # The levels themselves are the palette's numbers.
+    return square.convert("RGB").quantize(64) if mode == "P" else square.convert(mode)
+
+
+def at_the_limit(kind: str, mode: str, *, over: float = 1.0, **options: object) -> bytes:
+    """A square picture with the most pixels that its format may have, or so many times them."""
+    ours = Limits()
+    most = most_pixels(kind, MAX_BYTES, ours.max_image_pixels, ours.decode_memory)
+    return encoded(texture(mode, isqrt(int(most * over))), kind, **options)
+
+
 PIXELS, CORRUPT, DECODED = {"pixels"}, {"corrupt"}, {"decoded"}
-ANY = {"decoded", "corrupt", "pixels"}
+LARGE_TEXT = CORRUPT
+"""What becomes of a PNG with a chunk of text that inflates to far more than it is."""
 
 BOMBS = {
     "PNG sides": (lambda: png_header(60_000, 60_000), PIXELS),
     "PNG most sides": (lambda: png_header(2**31 - 1, 2**31 - 1), PIXELS),
     "PNG of black": (lambda: encoded(Image.new("1", (16_000, 16_000)), "PNG"), PIXELS),
-    "PNG zTXt": (lambda: png((b"zTXt", b"Comment\0\0" + zeros(80))), ANY),
-    "PNG zTXt behind": (lambda: png((b"zTXt", b"Comment\0\0" + zeros(80)), behind=True), ANY),
-    "PNG iTXt": (lambda: png((b"iTXt", b"Title\0\1\0\0\0" + zeros(80))), ANY),
-    "PNG iCCP": (lambda: png((b"iCCP", b"ICC\0\0" + zeros(80))), ANY),
-    "PNG many zTXt": (lambda: png(*[(b"zTXt", b"a\0\0" + zeros(1)[:-4])] * 300), ANY),
+    "PNG zTXt": (lambda: png((b"zTXt", b"Comment\0\0" + zeros(80))), LARGE_TEXT),
+    "PNG zTXt behind": (
+        lambda: png((b"zTXt", b"Comment\0\0" + zeros(80)), behind=True),
+        LARGE_TEXT,
+    ),
+    "PNG iTXt": (lambda: png((b"iTXt", b"Title\0\1\0\0\0" + zeros(80))), LARGE_TEXT),
+    "PNG iCCP": (lambda: png((b"iCCP", b"ICC\0\0" + zeros(80))), LARGE_TEXT),
+    "PNG many zTXt": (lambda: png(*[(b"zTXt", b"a\0\0" + zeros(1)[:-4])] * 300), LARGE_TEXT),
     "PNG many frames": (
         lambda: png((b"acTL", struct.pack(">II", 2**31 - 1, 0)), *map(fcTL, range(5_000))),
-        ANY,
+        CORRUPT,
     ),
     "JPEG sides": (lambda: jpeg_sides(65_535, 65_535), PIXELS),
-    "JPEG scans": (lambda: jpeg_scans(400), {"decoded", "corrupt"}),
+    "JPEG scans": (lambda: jpeg_scans(400), DECODED),
     "GIF canvas": (lambda: gif_canvas(65_535), PIXELS),
-    "GIF frame outside": (gif_frame_outside, PIXELS | DECODED),
+    "GIF frame outside": (gif_frame_outside, DECODED),
     "GIF frames": (lambda: hostile_gif(300_000), DECODED),
-    "WebP canvas": (lambda: webp(16_384, 16_384), PIXELS | CORRUPT),
-    "WebP most canvas": (lambda: webp(2**24, 2**24), PIXELS | CORRUPT),
-    "AVIF sides": (lambda: avif(60_000, 60_000), PIXELS | CORRUPT),
-    "AVIF most sides": (lambda: avif(2**32 - 1, 2**32 - 1), PIXELS | CORRUPT),
+    "WebP canvas": (lambda: webp(16_384, 16_384), PIXELS),
+    "WebP most canvas": (lambda: webp(2**24, 2**24), PIXELS),
+    "AVIF sides": (lambda: avif(60_000, 60_000), CORRUPT),
+    "AVIF most sides": (lambda: avif(2**32 - 1, 2**32 - 1), CORRUPT),
     "TIFF sides": (lambda: tiff(grey(60_000, 60_000, (273, 4, 1, 8))), PIXELS),
     "TIFF most sides": (lambda: tiff(grey(2**32 - 1, 2**32 - 1, (273, 4, 1, 8))), PIXELS),
-    "TIFF strips": (lambda: tiff_strips(100_000), ANY),
-    "TIFF pages": (lambda: tiff_pages(400_000), ANY | {"too-small"}),
+    "TIFF strips": (lambda: tiff_strips(100_000), DECODED),
+    "TIFF pages": (lambda: tiff_pages(400_000), CORRUPT),
     "TIFF sound pages": (tiff_many_pages, DECODED),
     "TIFF count": (lambda: tiff(grey(64, 64, (273, 4, 2**32 - 1, 8))), CORRUPT),
     "BMP sides": (lambda: bmp(60_000, 60_000), PIXELS),
-    "BMP negative": (lambda: bmp(60_000, -60_000), PIXELS | CORRUPT),
+    "BMP negative": (lambda: bmp(60_000, -60_000), PIXELS),
 }
-"""By name: what makes the file, and what may become of it."""
+"""By name: what makes the file, and what becomes of it."""
+
+FAST = {"lossless": True, "method": 0, "quality": 0}
+LARGE = {
+    "WebP lossless": partial(at_the_limit, "WEBP", "RGBA", **FAST),
+    "WebP lossy": partial(at_the_limit, "WEBP", "RGBA", quality=1, method=0),
+    "TIFF float": partial(at_the_limit, "TIFF", "F", compression="tiff_adobe_deflate"),
+    "TIFF 32-bit": partial(at_the_limit, "TIFF", "I", compression="tiff_adobe_deflate"),
+    "PNG alpha": partial(at_the_limit, "PNG", "RGBA", compress_level=1),
+    "PNG grey and alpha": partial(at_the_limit, "PNG", "LA", compress_level=1),
+    "PNG 16-bit": partial(at_the_limit, "PNG", "I;16", compress_level=1),
+    "GIF transparent": partial(at_the_limit, "GIF", "P", transparency=3),
+    "JPEG progressive": partial(at_the_limit, "JPEG", "CMYK", quality=1, progressive=True),
+    "AVIF alpha": partial(at_the_limit, "AVIF", "RGBA", quality=90, speed=10),
+}
+"""By format: the largest picture of its costliest kind."""
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[DecodePool]:
+@contextmanager
+def pool_of(timeout: float) -> Iterator[DecodePool]:
     ours = Limits()
-    given = DecodeLimits(ours.max_image_pixels, ours.max_frames, 20.0, ours.decode_memory)
+    given = DecodeLimits(ours.max_image_pixels, ours.max_frames, timeout, ours.decode_memory)
     arena = SlotArena.for_frames(4, SPEC, 3)
     pool = DecodePool(arena, SPEC, processes=1, limits=given)
     yield pool
     assert arena.free == 4
     pool.close()
     arena.close()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodePool]:
+    """A pool as the settings have it."""
+    with pool_of(Limits().decode_timeout) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def patient_pool() -> Iterator[DecodePool]:
+    """A pool whose memory is as the settings have it, on a machine that may be busy."""
+    with pool_of(60.0) as pool:
+        yield pool
 
 
 def outcome(pool: DecodePool, data: bytes) -> str:
@@ -198,17 +265,57 @@ def most_memory(pid: int) -> int:
     return most
 
 
+def only_process(pool: DecodePool) -> int:
+    while not pool.pids:
+        time.sleep(0.01)
+    (pid,) = pool.pids
+    return pid
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_decided_and_takes_little(pool, name) -> None:
     make, expected = BOMBS[name]
     data = make()
     assert len(data) <= MAX_BYTES
-    while not pool.pids:
-        time.sleep(0.01)
-    (pid,) = pool.pids
+    pid = only_process(pool)
     most_memory(pid)
-    assert outcome(pool, data) in expected
+    assert {outcome(pool, data)} == expected
     assert pool.pids == [pid]
     # What is refused by its header takes next to nothing, and a picture no more than its pixels.
     assert most_memory(pid) < (60 if expected == PIXELS else 600) * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_the_largest_picture_of_a_format_stays_within_the_memory_of_its_process(
+    patient_pool, name
+) -> None:
+    data = LARGE[name]()
+    assert len(data) <= MAX_BYTES
+    pid = only_process(patient_pool)
+    idle = most_memory(pid)
+    assert outcome(patient_pool, data) == "decoded"
+    assert patient_pool.pids == [pid]
+    taken = most_memory(pid) - idle
+    assert Limits().decode_memory / 8 < taken < Limits().decode_memory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_larger_one_is_refused_by_its_header(pool, name) -> None:
+    data = LARGE[name](over=1.05)
+    assert len(data) <= MAX_BYTES
+    pid = only_process(pool)
+    most_memory(pid)
+    assert outcome(pool, data) == "pixels"
+    assert most_memory(pid) < 100 * 2**20
+
+
+@pytest.mark.slow
+def test_a_small_jpeg_that_takes_for_ever_ends_at_the_time_that_the_settings_say(pool) -> None:
+    data = slow_jpeg(1_500)
+    assert len(data) <= MAX_BYTES // Limits().max_images_per_post
+    begun = time.monotonic()
+    assert outcome(pool, data) == "timeout"
+    assert time.monotonic() - begun >= Limits().decode_timeout

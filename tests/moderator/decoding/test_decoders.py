@@ -26,6 +26,7 @@ import pytest
 from moderator.decoding import decoder, decoders
 from moderator.decoding.decode import CAUSES, Undecodable, decode
 from moderator.decoding.decode_process import READY, REQUEST
+from moderator.decoding.decoder import LEAST_TIME, Budget, Job
 from moderator.decoding.decoders import (
     DECODE_DEATHS,
     DEPTH,
@@ -45,6 +46,8 @@ from tests.moderator.pictures import (
     hostile_gif,
     picture,
     png_header,
+    slow_jpeg,
+    tiff_of_one_tile,
 )
 
 pytestmark = pytest.mark.slow
@@ -243,13 +246,52 @@ def test_an_image_that_takes_too_long_is_set_aside_alone() -> None:
 
 def test_an_image_that_takes_too_much_memory_is_set_aside_alone() -> None:
     limits = DecodeLimits(64_000_000, 3, timeout=30, memory=2**28)
-    large = encoded(picture(8, 8).resize((8_000, 8_000), 0), "PNG", compress_level=1)
+    # Its header is that of a small picture.
+    large = tiff_of_one_tile(32_768)
     with pool_of(1, limits=limits) as (pool, arena):
         futures = [pool.submit(data) for data in (PNG, large, PNG)]
         assert cause(futures[1]) == "memory"
         for future in (futures[0], futures[2]):
             pool.release(future.result(60).slot)
         assert arena.free == 8
+
+
+def test_images_of_a_post_share_its_time_and_ordinary_ones_are_decoded_all_the_same() -> None:
+    limits = DecodeLimits(100_000_000, 3, timeout=30, memory=2**30)
+    budget = Budget(0.2)
+    with pool_of(1, limits=limits) as (pool, arena):
+        # Each takes some 30 s.
+        slow = [pool.submit(slow_jpeg(2_000, salt=n), budgets=[budget]) for n in range(3)]
+        ordinary = pool.submit(PNG, budgets=[budget])
+        assert [cause(future) for future in slow] == ["timeout"] * 3
+        pool.release(ordinary.result(60).slot)
+        assert budget.left <= 0.2 - 3 * LEAST_TIME
+        assert arena.free == 8
+
+
+@pytest.mark.parametrize(
+    ("spent", "left", "expected"),
+    [
+        (0, [], 4),
+        (0, [16], 4),
+        (0, [3], 3),
+        (3, [16], 1),
+        (0, [3, 16], 4),
+        (0, [-1, 2], 2),
+        (0, [-1], LEAST_TIME),
+        (9, [16], LEAST_TIME),
+    ],
+)
+def test_an_image_has_time_while_one_of_its_posts_has_it(spent, left, expected) -> None:
+    job = Job(b"", Future(), 1, spent=spent, budgets=[Budget(each) for each in left])
+    assert job.time(4) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's choice is Linux's")
+def test_decode_processes_are_the_first_to_go_where_memory_runs_out() -> None:
+    with pool_of(2) as (pool, _):
+        scores = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in pool.pids]
+        assert scores == ["1000", "1000"]
 
 
 @contextmanager

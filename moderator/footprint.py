@@ -1,0 +1,118 @@
+"""How much memory a member takes at most, and whether the container that it runs in has so much.
+
+What images make decode processes take is bounded by the kernel (``decode_memory``). As long as the
+sum of all bounds fits into the container, no post can have a member ended for its memory.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.spec import InputSpec
+from moderator.assembly import slots_for
+from moderator.decoding.view import most_views
+from moderator.errors import BadSettings
+from moderator.evidence.keeping import copy_processes
+from moderator.settings import Settings
+from moderator.slots import CHANNELS
+
+GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+UNLIMITED = 2**60
+"""Limits from here on are none: version 1 of control groups writes the largest number of pages."""
+
+BASE = 768 * 2**20
+"""Bytes of a member at rest: interpreter, torch, the starter release and the Kafka client (576 MiB
+measured), and buffers of the connections."""
+
+PER_THREAD = 384 * 2**20
+"""Bytes that the starter's network takes for each thread of its forward pass (370 MiB measured)."""
+
+PER_DECODER = 64 * 2**20
+"""Bytes of a decode process that are its own before any image, its sockets' buffers included."""
+
+COPIES = 3
+"""Copies of a post's bytes while it is on its way: as read, decoded from base64, and as sent."""
+
+
+def most_memory(settings: Settings, spec: InputSpec) -> int:
+    """Return the bytes that a member takes at most, about.
+
+    Args:
+        settings: Processes, threads and limits.
+        spec: The sizes that the network takes.
+    """
+    limits, pipeline = settings.limits, settings.pipeline
+    decoders = pipeline.decode_processes + copy_processes(settings)
+    slot = most_views(limits.max_frames) * spec.max_pixels * CHANNELS
+    return (
+        BASE
+        + pipeline.embed_threads * PER_THREAD
+        + decoders * (limits.decode_memory + PER_DECODER)
+        + slots_for(settings) * slot
+        + COPIES * pipeline.max_inflight_bytes
+        + _fetched(settings)
+    )
+
+
+def check_memory(
+    settings: Settings, spec: InputSpec, groups: Path = GROUPS, membership: Path = MEMBERSHIP
+) -> None:
+    """Refuse settings by which a member may take more memory than its container has.
+
+    Args:
+        settings: As ``most_memory`` takes them.
+        spec: As ``most_memory`` takes it.
+        groups: Where the control groups' file system lies.
+        membership: File that says which group this process is of, as the kernel writes it.
+
+    Raises:
+        BadSettings: It may take more.
+    """
+    limit = min(_limits(groups, membership), default=UNLIMITED)
+    needed = most_memory(settings, spec)
+    if needed <= limit:
+        return
+    decoders = settings.pipeline.decode_processes
+    raise BadSettings(
+        f"a member may take {_gib(needed)}, of which {decoders} decode_processes may take "
+        f"{_gib(settings.limits.decode_memory)} each (decode_memory), and its container has "
+        f"{_gib(limit)}: it could be ended by a post; lower one of these, or raise the container's "
+        "limit"
+    )
+
+
+def _fetched(settings: Settings) -> int:
+    """Return the bytes that images by reference take at most in all batches on their way."""
+    fetch = settings.fetch
+    if not (fetch.allowed_hosts or fetch.allowed_stores or fetch.allowed_root):
+        return 0
+    return slots_for(settings) * settings.limits.max_post_bytes
+
+
+def _limits(groups: Path, membership: Path) -> Iterator[int]:
+    """Yield the bytes that each group around this process may take, versions 2 and 1."""
+    for line in _read(membership).splitlines():
+        _, controllers, place = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        root = groups / controllers
+        inner = root / place.lstrip("/")
+        for group in (inner, *inner.parents):
+            if not group.is_relative_to(root):
+                break
+            for name in ("memory.max", "memory.limit_in_bytes"):
+                text = _read(group / name).strip()
+                if text.isdecimal() and int(text) < UNLIMITED:
+                    yield int(text)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
