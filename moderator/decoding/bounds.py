@@ -3,19 +3,18 @@
 BYTES_PER_PIXEL = {
     "JPEG": 12,
     "PNG": 18,
-    "WEBP": 24,
+    "WEBP": 28,
     "GIF": 18,
     "BMP": 14,
     "TIFF": 26,
-    "AVIF": 18,
+    "AVIF": 22,
 }
 """Bytes of memory that decoding takes at its peak for each pixel, in the costliest mode.
 
-Measured with pictures of 16 million pixels as the growth of the address space, and rounded up:
-JPEG 8.2 (progressive, four channels: all coefficients are kept), PNG 13.0 (alpha), WebP 22.7
-(lossless with alpha: the decoder's own copy, two canvases and Pillow's image), GIF 10.0, BMP 8.2,
-TIFF 25.2 (32-bit grey, stretched as floats), AVIF 16.7 (alpha). Transparent pictures are shown on
-two backgrounds, which takes 4 bytes more.
+Measured as the growth of the address space with pictures of 4 to 16 million pixels, and rounded up:
+JPEG 8.2 (progressive, four channels: all coefficients are kept), PNG 17.0, WebP 26.7, GIF 14.0 and
+AVIF 20.8 (transparent: the decoder's own canvases, Pillow's image, and what it shows on white and
+on black), BMP 8.2, TIFF 25.2 (32-bit grey, stretched as floats).
 """
 
 RESERVE = 32 * 2**20
