@@ -39,7 +39,7 @@ def _layer(image: Image.Image) -> Image.Image | None:
 def _opaque(image: Image.Image) -> Image.Image:
     """Return an image as RGB without looking at its alpha."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _eight_bits(image).convert("RGB")
+        return eight_bits(image).convert("RGB")
     return _plain(image).convert("RGB")
 
 
@@ -54,7 +54,7 @@ def _on(layer: Image.Image, background: Background | None) -> Image.Image:
     return flat
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Return 16-bit grey by its high byte, as viewers do, and others from least to most.
 
     32-bit integers and floats have no range of their own, so theirs is stretched to 0..255; what

@@ -1,14 +1,13 @@
 """Turn untrusted bytes into upright RGB frames. Knows nothing of Kafka, networks or processes.
 
-Nothing here imports torch. Colour profiles (ICC) are ignored: networks are trained on what
-decoders give, and a profile is more untrusted input for a small shift of colours. Calls must not
-overlap within a process, because Pillow's cap on pixels is one for the whole process.
+Nothing here imports torch. Calls must not overlap within a process, because Pillow's cap on pixels
+and its tolerance of damage are one for the whole process.
 """
 
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TypeVar
 
@@ -30,12 +29,24 @@ from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
 from moderator.decoding.colour import rgb, shown
+from moderator.decoding.profiles import Colours, UnusableProfile, colours
+from moderator.decoding.repair import mended, shows_something, skimmed
 from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
 
 T = TypeVar("T")
 
-CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeout", "crash")
+CAUSES = (
+    "empty",
+    "format",
+    "pixels",
+    "too-small",
+    "profile",
+    "corrupt",
+    "memory",
+    "timeout",
+    "crash",
+)
 """Why an image cannot be decoded: labels of a metric, so these few and no others."""
 
 MIN_SIDE = 16
@@ -86,6 +97,26 @@ class Undecodable(BadInput):
     def __reduce__(self) -> tuple[type["Undecodable"], tuple[str]]:
         """Cross process borders whole."""
         return type(self), (self.cause,)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _File:
+    """A file in its format: its bytes such that they can be decoded, and as they came."""
+
+    kind: str
+    data: bytes
+    original: bytes
+
+    def open(self, max_pixels: int) -> ImageFile.ImageFile:
+        """Open it with its decoder, if its size is one that is judged."""
+        image = DECODERS[self.kind](io.BytesIO(self.data))
+        _check_size(image, max_pixels)
+        _forget_xmp(image)
+        return image
+
+    def colours(self, image: Image.Image) -> Colours | None:
+        """Return how the values of the frame that it is at are shown; None: as they are."""
+        return colours(self.kind, image, self.original)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -145,9 +176,14 @@ def decode(
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
-    return _guarded(
-        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+    image, damaged = _guarded(
+        data,
+        max_pixels,
+        lambda file: _decoded(file, spec, max_pixels, max_frames),
     )
+    if damaged and not any(map(shows_something, image.frames)):
+        raise Undecodable("corrupt")
+    return replace(image, partial=damaged)
 
 
 def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
@@ -165,15 +201,18 @@ def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image
     Raises:
         Undecodable: See ``decode``.
     """
-    return _guarded(
+    image, _ = _guarded(
         data,
         max_pixels,
-        lambda kind: _upright(kind, data, view, max_pixels=max_pixels, max_side=max_side),
+        lambda file: _upright(file, view, max_pixels=max_pixels, max_side=max_side),
     )
+    return image
 
 
-def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
-    """Call what decodes a file of the format given to it.
+def _guarded(data: bytes, max_pixels: int, decoded: Callable[[_File], T]) -> tuple[T, bool]:
+    """Call what decodes a file of a format, and say whether the file was damaged.
+
+    A damaged one is decoded again as far as it goes, after what its format allows was mended.
 
     Raises:
         Undecodable: It is of no format that we judge, or the call fails in whatever way.
@@ -184,13 +223,30 @@ def _guarded(data: bytes, max_pixels: int, decoded: Callable[[str], T]) -> T:
     if kind is None:
         raise Undecodable("format")
     Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        return _caused(lambda: decoded(_File(kind, skimmed(kind, data), data))), False
+    except Undecodable as error:
+        again = mended(kind, data) if error.cause == "corrupt" else None
+        if again is None:
+            raise
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        return _caused(lambda: decoded(_File(kind, again, data))), True
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _caused(call: Callable[[], T]) -> T:
+    """Return what a call gives, or raise ``Undecodable`` with the cause of its failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return decoded(kind)
+            return call()
         except Undecodable:
             raise
+        except UnusableProfile as error:
+            raise Undecodable("profile") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise Undecodable("pixels") from error
         except MemoryError as error:
@@ -219,18 +275,14 @@ def _is_avif(data: bytes) -> bool:
     return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
 
 
-def _decoded(
-    kind: str, data: bytes, spec: InputSpec, max_pixels: int, max_frames: int
-) -> DecodedImage:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
-    if kind == "JPEG":
-        return _jpeg(image, spec)
+def _decoded(file: _File, spec: InputSpec, max_pixels: int, max_frames: int) -> DecodedImage:
+    image = file.open(max_pixels)
+    if file.kind == "JPEG":
+        return _jpeg(file, image, spec)
     width = height = 0
     frames: list[NDArray[np.uint8]] = []
     views: list[View] = []
-    within = reach(kind, image, data, max_pixels)
+    within = reach(file.kind, image, file.data, max_pixels)
     for position in spread(within, max_frames):
         image.seek(position)
         _check_size(image, max_pixels)
@@ -238,8 +290,8 @@ def _decoded(
         # A PNG's may stand behind its pixels.
         _forget_xmp(image)
         # Pillow turns a TIFF itself when it loads.
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-        for background, flat in shown(image).items():
+        orientation = 1 if file.kind == "TIFF" else _orientation(image)
+        for background, flat in shown(_managed(image, file.colours(image))).items():
             upright = _turned(flat, orientation)
             if not frames:
                 width, height = upright.size
@@ -248,23 +300,24 @@ def _decoded(
     return DecodedImage(width, height, tuple(frames), tuple(views), within)
 
 
-def _upright(kind: str, data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
-    if kind == "JPEG":
+def _upright(file: _File, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
+    image = file.open(max_pixels)
+    if file.kind == "JPEG":
+        managed = file.colours(image)
         # Before it is drafted: an EXIF that cannot be read is dropped there.
         orientation = _orientation(image)
         share = min(1.0, max_side / max(image.size))
-        image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
+        if managed is None or managed.smooth:
+            image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
         image.load()
     else:
         image.seek(view.frame)
         _check_size(image, max_pixels)
         image.load()
         _forget_xmp(image)
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-    turned = _turned(rgb(image, view.background), orientation)
+        orientation = 1 if file.kind == "TIFF" else _orientation(image)
+        managed = file.colours(image)
+    turned = _turned(rgb(_managed(image, managed), view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return turned
 
@@ -275,12 +328,15 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(name, None)
 
 
-def _jpeg(image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
+def _jpeg(file: _File, image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
     orientation = _orientation(image)
     width, height = image.size if orientation < 5 else image.size[::-1]
-    draft(image, spec)
+    managed = file.colours(image)
+    if managed is None or managed.smooth:
+        draft(image, spec)
     image.load()
-    return DecodedImage(width, height, (prepare(_turned(rgb(image), orientation), spec),))
+    flat = rgb(_managed(image, managed))
+    return DecodedImage(width, height, (prepare(_turned(flat, orientation), spec),))
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -299,6 +355,10 @@ def _orientation(image: Image.Image) -> int:
         image.info.pop("exif", None)
         return 1
     return orientation if isinstance(orientation, int) and orientation in TURNS else 1
+
+
+def _managed(image: Image.Image, how: Colours | None) -> Image.Image:
+    return image if how is None else how.shown(image)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
