@@ -27,6 +27,7 @@ from PIL import (
 
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
+from moderator.decoding import heif
 from moderator.decoding.animation import reach, spread
 from moderator.decoding.colour import rgb, shown
 from moderator.decoding.profiles import Colours, UnusableProfile, colours
@@ -73,6 +74,7 @@ DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIC": heif.opened,
 }
 
 BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
@@ -82,6 +84,9 @@ BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     "BMP": b"BM",
 }
+
+TURNED = ("TIFF", "HEIC")
+"""Formats whose pictures come upright."""
 
 # One image at a time in a process, as many processes as cores: threads would only compete.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -167,7 +172,7 @@ def decode(
     "last" is the last one within that reach.
 
     Args:
-        data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
+        data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; HEIC with pillow-heif.
         spec: The sizes that the network takes.
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
         max_frames: Most frames to look at, at least 1.
@@ -264,15 +269,18 @@ def sniff(data: bytes) -> str | None:
             return kind
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
-    return "AVIF" if _is_avif(data) else None
+    brands = _brands(data)
+    if any(brand in (b"avif", b"avis") for brand in brands):
+        return "AVIF"
+    return "HEIC" if heif.is_heic(brands) else None
 
 
-def _is_avif(data: bytes) -> bool:
+def _brands(data: bytes) -> list[bytes]:
+    """Return the major brand of a file of boxes, its version, and its compatible brands."""
     if data[4:8] != b"ftyp":
-        return False
-    # The major brand, its version, then compatible brands; HEIC has the same box without these.
+        return []
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
-    return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
+    return [brands[at : at + 4] for at in range(0, len(brands), 4)]
 
 
 def _decoded(file: _File, spec: InputSpec, max_pixels: int, max_frames: int) -> DecodedImage:
@@ -289,8 +297,8 @@ def _decoded(file: _File, spec: InputSpec, max_pixels: int, max_frames: int) -> 
         image.load()
         # A PNG's may stand behind its pixels.
         _forget_xmp(image)
-        # Pillow turns a TIFF itself when it loads.
-        orientation = 1 if file.kind == "TIFF" else _orientation(image)
+        # Decoders of these turn a picture themselves.
+        orientation = 1 if file.kind in TURNED else _orientation(image)
         for background, flat in shown(_managed(image, file.colours(image))).items():
             upright = _turned(flat, orientation)
             if not frames:
@@ -315,7 +323,7 @@ def _upright(file: _File, view: View, *, max_pixels: int, max_side: int) -> Imag
         _check_size(image, max_pixels)
         image.load()
         _forget_xmp(image)
-        orientation = 1 if file.kind == "TIFF" else _orientation(image)
+        orientation = 1 if file.kind in TURNED else _orientation(image)
         managed = file.colours(image)
     turned = _turned(rgb(_managed(image, managed), view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)

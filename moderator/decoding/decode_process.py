@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import InputSpec
-from moderator.decoding import sandbox
+from moderator.decoding import heif, sandbox
 from moderator.decoding.decode import Undecodable, decode
 from moderator.decoding.safe_copy import safe_copy
 from moderator.decoding.view import BACKGROUNDS, Layout, View
@@ -63,6 +63,8 @@ def main() -> None:
     arena.close()
     spec = InputSpec.from_json(given["input"])
     control = socket.socket(fileno=given["control"])
+    # Decode processes can load nothing any more.
+    heif.decoder()
     gc.freeze()
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, FORK.size, 1)

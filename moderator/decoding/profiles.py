@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import ceil, sqrt
 
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -174,7 +175,7 @@ def _picked(image: Image.Image, step: int, file: bytes) -> Image.Image:
 
     Unlike averages, picked pixels show what any curve makes of them. The same file gives the same.
     """
-    chance = np.random.default_rng(np.frombuffer(hashlib.sha256(file).digest(), np.uint32))
+    chance = default_rng(np.frombuffer(hashlib.blake2b(file).digest(), np.uint32))
     pixels = np.asarray(image)
     for axis in (0, 1):
         starts = np.arange(0, pixels.shape[axis], step)

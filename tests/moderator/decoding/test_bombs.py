@@ -143,7 +143,7 @@ BOMBS = {
     "PNG zTXt": (lambda: png((b"zTXt", b"Comment\0\0" + zeros(80))), ANY),
     "PNG zTXt behind": (lambda: png((b"zTXt", b"Comment\0\0" + zeros(80)), behind=True), ANY),
     "PNG iTXt": (lambda: png((b"iTXt", b"Title\0\1\0\0\0" + zeros(80))), ANY),
-    "PNG iCCP": (lambda: png((b"iCCP", b"ICC\0\0" + zeros(80))), ANY),
+    "PNG iCCP": (lambda: png((b"iCCP", b"ICC\0\0" + zeros(80))), {"profile"}),
     "PNG many zTXt": (lambda: png(*[(b"zTXt", b"a\0\0" + zeros(1)[:-4])] * 300), ANY),
     "PNG many frames": (
         lambda: png((b"acTL", struct.pack(">II", 2**31 - 1, 0)), *map(fcTL, range(5_000))),

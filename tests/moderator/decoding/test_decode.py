@@ -55,7 +55,6 @@ def test_each_format_is_known_by_its_first_bytes_alone(kind) -> None:
         b"\0",
         b"%PDF-1.7\n" + bytes(100),
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
         encoded(picture(), "JPEG2000"),
         encoded(picture(), "ICO"),
         encoded(picture(), "PPM"),
