@@ -35,8 +35,8 @@ PNG_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 FILLING_LEVELS, FILLING_SHARE = 16, 0.01
 """Levels by which filling differs from its colour at most, and the share of pixels that may."""
 
-MAX_FILLING = 16 * 2**20
-"""Bytes that are put behind a WebP at most, in place of those that are missing."""
+MAX_FILLING = 4
+"""Bytes put behind a WebP at most for each that is there, in place of those that are missing."""
 
 
 def skimmed(kind: str, data: bytes) -> bytes:
@@ -171,4 +171,4 @@ def _webp(data: bytes) -> bytes | None:
             end = after
         return data[:4] + struct.pack("<I", end - 8) + data[8:end]
     missing = size - len(data)
-    return data + bytes(missing) if 0 < missing <= MAX_FILLING else None
+    return data + bytes(missing) if 0 < missing <= MAX_FILLING * len(data) else None

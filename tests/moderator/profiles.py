@@ -9,7 +9,6 @@ from PIL import Image, ImageCms
 
 from moderator.decoding import icc
 from moderator.decoding.colour_codes import SRGB_TO_XYZ
-from moderator.decoding.icc import LEVELS
 
 LOW, HIGH = 126, 130
 """Levels that a steep curve makes black and white."""
@@ -115,6 +114,3 @@ def managed(image: Image.Image, profile: bytes) -> Image.Image:
     )
     assert shown is not None
     return shown
-
-
-__all__ = ["CHRM", "LEVELS", "SRGB", "STEP"]
