@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moderator.decoding import profiles
+from moderator.decoding import profiles, sandbox
 from moderator.decoding.decode import CAUSES, Undecodable, upright
+from moderator.decoding.decoders import DecodeLimits, DecodePool
 from moderator.decoding.icc import LEVELS
 from moderator.decoding.profiles import MAX_PROFILE
 from moderator.decoding.view import WHOLE
-from tests.moderator.pictures import cause, decoded, encoded, picture
+from moderator.slots import SlotArena
+from tests.moderator.pictures import SPEC, cause, decoded, encoded, picture
 from tests.moderator.profiles import (
     CHRM,
     SRGB,
@@ -342,3 +344,25 @@ def test_animations_are_shown_by_their_profile_in_every_frame() -> None:
         )
         shades = [int(frame.mean()) for frame in decoded(file.getvalue()).frames]
         assert max(np.diff(sorted(shades))) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sandbox.refusal() is not None, reason="this system has no sandbox")
+def test_profiles_are_applied_and_damage_is_mended_in_the_cage() -> None:
+    limits = DecodeLimits(
+        max_pixels=20_000_000, max_frames=3, timeout=30.0, memory=2**30, sandbox="required"
+    )
+    large = tagged(secret(4_000, 3_000).convert("RGB"), "WEBP", of_table(b"RGB ", STEP))
+    arena = SlotArena.for_frames(4, SPEC, 3)
+    pool = DecodePool(arena, SPEC, processes=1, limits=limits)
+    try:
+        for data in (*(make() for make in HIDDEN.values()), large, HIDDEN["matrix in JPEG"]()[:-9]):
+            image = pool.submit(data).result(60)
+            (size,) = image.layout.sizes
+            frame = arena.frame(image.slot, 0, *size).copy()
+            pool.release(image.slot)
+            assert contrast(frame) > 60
+        assert image.layout.partial
+    finally:
+        pool.close()
+        arena.close()
