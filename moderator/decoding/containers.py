@@ -11,6 +11,10 @@ MAX_PARTS = 2**16
 """Chunks or segments of a file that are walked through; pictures have a few thousand at most."""
 
 
+NAMELESS = b"nope"
+"""The kind of a chunk whose name is none."""
+
+
 class PngColour(NamedTuple):
     """What a PNG says of its colours: the first chunk of each kind that counts.
 
@@ -42,16 +46,21 @@ class Chunk(NamedTuple):
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield a PNG's chunks up to its end, or to what can be none."""
+    """Yield a PNG's chunks up to its end, or to what can be none.
+
+    Those without a proper name are optional ones, as browsers have it.
+    """
     view, at = memoryview(data), 8
     for _ in range(MAX_PARTS):
         if at + 8 > len(data):
             return
         length, kind = int.from_bytes(view[at : at + 4], "big"), data[at + 4 : at + 8]
-        if not kind.isalpha() or length >= 2**31:
-            return
         stop = at + 8 + length
         whole = stop + 4 <= len(data)
+        if not kind.isalpha():
+            if not whole:
+                return
+            kind = NAMELESS
         sound = whole and (
             kind in (b"IDAT", b"fdAT")
             or zlib.crc32(view[at + 4 : stop]) == int.from_bytes(view[stop : stop + 4], "big")

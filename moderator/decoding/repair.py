@@ -10,6 +10,7 @@ Source: compared with Chromium 156, which shows nothing of a cut AVIF, nor of a 
 import re
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,9 @@ GIF_PART = re.compile(rb"[,!;]")
 PNG_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 FILLING_LEVELS, FILLING_SHARE = 16, 0.01
 """Levels by which filling differs from its colour at most, and the share of pixels that may."""
+
+WEBP_NEEDED = (b"VP8X", b"ICCP", b"ALPH", b"ANIM", b"ANMF")
+"""Chunks of a WebP that its pixels need, besides these."""
 
 MAX_FILLING = 4
 """Bytes put behind a WebP at most for each that is there, in place of those that are missing."""
@@ -74,18 +78,8 @@ def mended(kind: str, data: bytes) -> bytes | None:
 
     What is missing of its pixels stays missing.
     """
-    match kind:
-        case "JPEG":
-            return _jpeg(data)
-        case "PNG":
-            return _png(data)
-        case "GIF":
-            return _gif(data)
-        case "WEBP":
-            return _webp(data)
-        case "BMP" | "TIFF":
-            return data
-    return None
+    mend = MENDERS.get(kind)
+    return mend(data) if mend else None
 
 
 def _jpeg(data: bytes) -> bytes:
@@ -160,15 +154,50 @@ def _past_blocks(data: bytes, at: int) -> tuple[int, bool]:
 
 
 def _webp(data: bytes) -> bytes | None:
-    """Return a cut WebP with zeros in place of what is missing; an animation, of whole frames."""
-    size = 8 + int.from_bytes(data[4:8], "little")
-    if data[12:16] == b"VP8X" and len(data) > 30 and data[20] & 2:
-        end = 30
-        while end + 8 <= len(data):
-            after = end + 8 + (int.from_bytes(data[end + 4 : end + 8], "little") + 1 & ~1)
-            if after > len(data):
-                break
-            end = after
-        return data[:4] + struct.pack("<I", end - 8) + data[8:end]
-    missing = size - len(data)
-    return data + bytes(missing) if 0 < missing <= MAX_FILLING * len(data) else None
+    """Return a WebP whose pixels are filled up with zeros; of an animation, its whole frames.
+
+    Zeros decode to something everywhere, so that what is before them is shown.
+    """
+    animated = data[12:16] == b"VP8X" and len(data) > 20 and data[20] & 2
+    parts, at = [b"WEBP"], 12
+    for _ in range(MAX_PARTS):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        body, at = data[at + 8 : at + 8 + size], at + 8 + size + (size & 1)
+        if kind in (b"VP8 ", b"VP8L") and not animated:
+            missing = size
+            if missing > MAX_FILLING * len(data):
+                return None
+            parts.append(_webp_chunk(kind, body + bytes(missing)))
+            break
+        if len(body) < size or not kind:
+            break
+        if kind in WEBP_NEEDED:
+            parts.append(_webp_chunk(kind, body))
+    whole = b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(whole)) + whole if len(parts) > 1 else None
+
+
+def _webp_chunk(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("<I", len(body)) + body + bytes(len(body) & 1)
+
+
+def _bmp(data: bytes) -> bytes:
+    """Return a BMP that has no more colours in its palette than its pixels can name."""
+    if len(data) < 54 or int.from_bytes(data[14:18], "little") < 40:
+        return data
+    bits, colours = struct.unpack_from("<H16xI", data, 28)
+    return data[:46] + bytes(4) + data[50:] if bits > 8 or colours > 1 << bits else data
+
+
+def _as_it_is(data: bytes) -> bytes:
+    return data
+
+
+MENDERS: dict[str, Callable[[bytes], bytes | None]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "GIF": _gif,
+    "WEBP": _webp,
+    "BMP": _bmp,
+    "TIFF": _as_it_is,
+}

@@ -206,6 +206,34 @@ def test_damage_costs_no_more_than_it_did(name) -> None:
     assert np.abs(decoded(cut).frames[0] - exact).mean() < 1
 
 
+def test_a_damaged_webp_is_judged_as_far_as_it_goes() -> None:
+    """Its pixels run out of bytes before the end, as other codes stand for more."""
+    data = bytearray(encoded(dotted(), "WEBP", quality=90, exif=Image.Exif()))
+    judged = 0
+    for at in range(len(data) // 2, len(data), len(data) // 40):
+        damaged = bytearray(data)
+        damaged[at : at + 3] = b"\x55\xaa\x12"
+        try:
+            judged += corners(decoded(bytes(damaged)).frames[0])[:2] == UPRIGHT[:2]
+        except Undecodable:
+            continue
+    assert judged > 15
+
+
+def test_a_palette_that_is_too_large_to_be_true_is_cut() -> None:
+    data = bytearray(encoded(dotted().quantize(200), "BMP"))
+    data[46:50] = b"\0\1\0\xff"
+    assert corners(decoded(bytes(data)).frames[0]) == UPRIGHT
+
+
+def test_a_chunk_without_a_name_is_an_optional_one() -> None:
+    nameless = struct.pack(">I", 4) + b"eXI\0" + bytes(8)
+    at = PNG.index(b"IDAT") - 4
+    image = decoded(PNG[:at] + nameless + PNG[at:])
+    assert corners(image.frames[0]) == UPRIGHT
+    assert not image.partial
+
+
 # --- mending is linear and bounded, and never raises
 
 
@@ -244,7 +272,7 @@ def test_mending_is_linear(kind, data) -> None:
 
 def test_a_webp_that_claims_too_much_is_not_filled_up() -> None:
     data = encoded(dotted(), "WEBP")
-    assert mended("WEBP", data[:4] + struct.pack("<I", 2**31) + data[8:-9]) is None
+    assert mended("WEBP", data[:16] + struct.pack("<I", 2**31) + data[20:-9]) is None
 
 
 def test_damage_of_any_kind_ends_as_it_should() -> None:
