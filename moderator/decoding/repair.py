@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderator.decoding.containers import MAX_PARTS, png_chunks
+from moderator.decoding.jpeg_scans import whole_scans
 
 NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"eXIf")
 """Chunks of a PNG that its pixels and its turn need; colours are looked up in the original."""
@@ -25,9 +26,6 @@ ONCE = (b"PLTE", b"tRNS", b"acTL")
 
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"fdAT")
 """Of those, what is taken although its CRC is wrong; another is skipped then."""
-
-JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""What ends the data of a JPEG's scan."""
 
 GIF_PART = re.compile(rb"[,!;]")
 """Beginnings of a GIF's frame, extension and end."""
@@ -80,21 +78,6 @@ def mended(kind: str, data: bytes) -> bytes | None:
     """
     mend = MENDERS.get(kind)
     return mend(data) if mend else None
-
-
-def _jpeg(data: bytes) -> bytes:
-    """Return a JPEG up to its last whole segment, or to the last of its pixels, with an end."""
-    at = 2
-    for _ in range(MAX_PARTS):
-        found = JPEG_MARKER.search(data, at)
-        if found is None:
-            break
-        at, marker = found.start(), data[found.start() + 1]
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xD9 or at + 2 + max(2, length) > len(data):
-            return data[:at] + b"\xff\xd9"
-        at += 2 + length
-    return data + b"\xff\xd9"
 
 
 def _png(data: bytes) -> bytes:
@@ -194,7 +177,7 @@ def _as_it_is(data: bytes) -> bytes:
 
 
 MENDERS: dict[str, Callable[[bytes], bytes | None]] = {
-    "JPEG": _jpeg,
+    "JPEG": whole_scans,
     "PNG": _png,
     "GIF": _gif,
     "WEBP": _webp,

@@ -142,6 +142,15 @@ def test_a_progressive_jpeg_may_end_within_a_table() -> None:
     assert corners(image.frames[0]) == UPRIGHT
 
 
+@pytest.mark.parametrize("damage", [b"\xff\xc4\0\0", b"\0\0", b"\xff\xc4\0\x1b\x11\0\xff"])
+def test_a_damaged_table_between_scans_hides_nothing_of_those_before(damage) -> None:
+    data = encoded(dotted(), "JPEG", progressive=True)
+    tables = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xc4"]
+    for at in tables[3:]:
+        damaged = data[:at] + damage + data[at + len(damage) :]
+        assert corners(decoded(damaged).frames[0]) == UPRIGHT
+
+
 def test_a_wrong_checksum_of_the_pixels_hides_nothing() -> None:
     data = encoded(dotted(), "PNG")
     image = decoded(idat(data, lambda body: body[:-4] + b"\0\0\0\0"))
