@@ -7,8 +7,9 @@ overlap within a process, because Pillow's cap on pixels is one for the whole pr
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TypeVar
 
@@ -28,8 +29,11 @@ from PIL import (
 
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
-from moderator.decoding.animation import reach, spread
+from moderator.decoding.animation import Film, Walk, film_of
 from moderator.decoding.colour import rgb, shown
+from moderator.decoding.gif import Gif
+from moderator.decoding.png import Apng, is_animated, loaded
+from moderator.decoding.scenes import Look, Looks, Scenes
 from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
 
@@ -40,6 +44,9 @@ CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeou
 
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
+
+SMALL = 2**19
+"""Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -124,16 +131,16 @@ def decode(
     *,
     max_pixels: int,
     max_frames: int,
-    seed: int = 0,  # noqa: ARG001
+    seed: int = 0,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
     What is transparent is shown on white and on black, as two views of the same frame.
 
-    An animation gives its first, its last and evenly spread frames between. Frames build on those
-    before them, so reaching one costs decoding all before it: an animation is looked at as far as
-    it has no more pixels than a still may have, and no more than ``animation.MAX_REACH`` frames;
-    "last" is the last one within that reach.
+    Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
+    those before them, so all up to the last are decoded, as far as they have no more pixels than
+    a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
+    more. What comes before damage in a later frame is returned, and called ``partial``.
 
     Args:
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
@@ -146,7 +153,11 @@ def decode(
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
     return _guarded(
-        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+        data,
+        max_pixels,
+        lambda kind: _decoded(
+            kind, data, spec, max_pixels=max_pixels, max_frames=max_frames, seed=seed
+        ),
     )
 
 
@@ -220,53 +231,100 @@ def _is_avif(data: bytes) -> bool:
 
 
 def _decoded(
-    kind: str, data: bytes, spec: InputSpec, max_pixels: int, max_frames: int
+    kind: str, data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int, seed: int
 ) -> DecodedImage:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
     if kind == "JPEG":
-        return _jpeg(image, spec)
+        return _jpeg(_opened(kind, data, max_pixels), spec)
+    film = _film(kind, data, max_pixels)
+    walk = Walk(film.frames, max_pixels)
+    scenes = Scenes(np.random.default_rng(seed))
     width = height = 0
-    frames: list[NDArray[np.uint8]] = []
-    views: list[View] = []
-    within = reach(kind, image, data, max_pixels)
-    for position in spread(within, max_frames):
-        image.seek(position)
-        _check_size(image, max_pixels)
-        image.load()
+    for position, shot in enumerate(walk):
+        # The first was checked; in later ones so small nobody recognises anything.
+        if position and min(shot.image.size) < MIN_SIDE:
+            continue
         # A PNG's may stand behind its pixels.
-        _forget_xmp(image)
-        # Pillow turns a TIFF itself when it loads.
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-        for background, flat in shown(image).items():
-            upright = _turned(flat, orientation)
-            if not frames:
-                width, height = upright.size
-            frames.append(prepare(upright, spec))
-            views.append(View(position, background))
-    return DecodedImage(width, height, tuple(frames), tuple(views), within)
+        _forget_xmp(shot.image)
+        orientation = _orientation(kind, shot.image)
+        if not position:
+            width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
+        look = partial(_looks, position, orientation, spec)
+        if film.single:
+            return _of(width, height, walk, [look(shot.image)])
+        scenes.add(position, shot, partial(_kept, shot.image, look))
+    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(max_frames)])
+
+
+def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
+    """Return what shows an image later, though it may change: made of a copy, if that is small."""
+    if image.width * image.height <= SMALL:
+        return partial(look, image.copy())
+    looks = look(image)
+    return lambda: looks
+
+
+def _looks(position: int, orientation: int, spec: InputSpec, image: Image.Image) -> Looks:
+    """Return the views of a frame with what they see."""
+    return [
+        (View(position, background), prepare(_turned(flat, orientation), spec))
+        for background, flat in shown(image).items()
+    ]
+
+
+def _of(width: int, height: int, walk: Walk, looks: Iterable[Looks]) -> DecodedImage:
+    views, frames = zip(*(look for each in looks for look in each), strict=True)
+    return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
+
+
+def _film(kind: str, data: bytes, max_pixels: int) -> Film:
+    """Open a file that is no JPEG, and look at no frame of it yet."""
+    if kind == "GIF":
+        gif = Gif(data)
+        _check_size(*gif.size, max_pixels)
+        return Film(gif.frames(), gif.single)
+    if kind == "PNG" and is_animated(data):
+        apng = Apng(data)
+        _check_size(*apng.size, max_pixels)
+        return Film(apng.frames(), apng.single)
+    image = _opened(kind, data, max_pixels)
+    return film_of(kind, image, partial(loaded, image, data) if kind == "PNG" else None)
+
+
+def _opened(kind: str, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    image = DECODERS[kind](io.BytesIO(data))
+    _check_size(*image.size, max_pixels)
+    _forget_xmp(image)
+    return image
 
 
 def _upright(kind: str, data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
     if kind == "JPEG":
+        image: Image.Image = _opened(kind, data, max_pixels)
         # Before it is drafted: an EXIF that cannot be read is dropped there.
-        orientation = _orientation(image)
+        orientation = _orientation(kind, image)
         share = min(1.0, max_side / max(image.size))
         image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
         image.load()
     else:
-        image.seek(view.frame)
-        _check_size(image, max_pixels)
-        image.load()
+        image = _frame(kind, data, view.frame, max_pixels)
         _forget_xmp(image)
-        orientation = 1 if kind == "TIFF" else _orientation(image)
+        orientation = _orientation(kind, image)
     turned = _turned(rgb(image, view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return turned
+
+
+def _frame(kind: str, data: bytes, position: int, max_pixels: int) -> Image.Image:
+    """Return one of the frames within reach.
+
+    Raises:
+        Undecodable: There is none of this position.
+    """
+    walk = Walk(_film(kind, data, max_pixels).frames, max_pixels)
+    for place, shot in enumerate(walk):
+        if place == position:
+            return shot.image
+    raise Undecodable("corrupt")
 
 
 def _forget_xmp(image: Image.Image) -> None:
@@ -276,22 +334,25 @@ def _forget_xmp(image: Image.Image) -> None:
 
 
 def _jpeg(image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
-    orientation = _orientation(image)
+    orientation = _orientation("JPEG", image)
     width, height = image.size if orientation < 5 else image.size[::-1]
     draft(image, spec)
     image.load()
     return DecodedImage(width, height, (prepare(_turned(rgb(image), orientation), spec),))
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise Undecodable("pixels")
-    if min(image.size) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise Undecodable("too-small")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(kind: str, image: Image.Image) -> int:
     """Return how the image is turned, 1..8; 1 (upright) also where its EXIF cannot be read."""
+    if kind == "TIFF":
+        # Pillow turns it when it loads.
+        return 1
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:
