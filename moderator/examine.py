@@ -28,6 +28,7 @@ from moderator.decide import (
     ImageDecision,
     PostDecision,
     decide_image,
+    decide_in_part,
     decide_post,
     unjudged,
 )
@@ -59,6 +60,10 @@ DECODE_FAILURES = Counter(
 )
 FETCH_FAILURES = Counter(
     "moderator_fetch_failures_total", "Images that could not be fetched, by cause.", ["cause"]
+)
+BEYOND_REACH = Counter(
+    "moderator_animations_beyond_reach_total",
+    "Images decoded that have further frames than decoding may reach.",
 )
 IMAGES = Counter("moderator_images_total", "Images examined, by where from.", ["origin"])
 
@@ -282,6 +287,7 @@ class Examiner:
             seen.fault = ("undecodable", error.cause)
             return []
         seen.layout = decoded.layout
+        BEYOND_REACH.inc(batch.measured and decoded.layout.beyond)
         seen.shed = self._left_out(batch.level, decoded.layout)
         batch.slots.append(decoded.slot)
         sizes = enumerate(decoded.layout.sizes)
@@ -354,8 +360,12 @@ class Examiner:
             served.overrides.get(seen.digest),
             rows=self._rows_of(seen).counts(seen.layout),
         )
-        view, region = decision.view or 0, decision.region
         rows, layout = self._rows_of(seen), seen.layout
+        if layout.beyond:
+            decision = decide_in_part(decision, self._actions)
+        if decision.view is None:
+            return DecidedImage(image_id, decision, seen.digest, layout, seen.cached)
+        view, region = decision.view, decision.region
         # An override speaks of the whole picture, whatever part of it is the worst.
         whole = decision.reason == "override"
         return DecidedImage(

@@ -6,8 +6,9 @@ and its tolerance of damage are one for the whole process.
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import TypeVar
 
@@ -28,10 +29,13 @@ from PIL import (
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding import heif
-from moderator.decoding.animation import reach, spread
+from moderator.decoding.animation import Film, Shot, Walk, film_of
 from moderator.decoding.colour import rgb, shown
+from moderator.decoding.gif import Gif
+from moderator.decoding.png import Apng, is_animated, loaded
 from moderator.decoding.profiles import Colours, UnusableProfile, colours
 from moderator.decoding.repair import mended, shows_something, skimmed
+from moderator.decoding.scenes import Look, Looks, Scenes
 from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
 
@@ -52,6 +56,9 @@ CAUSES = (
 
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
+
+SMALL = 2**19
+"""Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -85,9 +92,6 @@ BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
     "BMP": b"BM",
 }
 
-TURNED = ("TIFF", "HEIC")
-"""Formats whose pictures come upright."""
-
 # One image at a time in a process, as many processes as cores: threads would only compete.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
@@ -115,7 +119,7 @@ class _File:
     def open(self, max_pixels: int) -> ImageFile.ImageFile:
         """Open it with its decoder, if its size is one that is judged."""
         image = DECODERS[self.kind](io.BytesIO(self.data))
-        _check_size(image, max_pixels)
+        _check_size(*image.size, max_pixels)
         _forget_xmp(image)
         return image
 
@@ -160,16 +164,16 @@ def decode(
     *,
     max_pixels: int,
     max_frames: int,
-    seed: int = 0,  # noqa: ARG001
+    seed: int = 0,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
     What is transparent is shown on white and on black, as two views of the same frame.
 
-    An animation gives its first, its last and evenly spread frames between. Frames build on those
-    before them, so reaching one costs decoding all before it: an animation is looked at as far as
-    it has no more pixels than a still may have, and no more than ``animation.MAX_REACH`` frames;
-    "last" is the last one within that reach.
+    Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
+    those before them, so all up to the last are decoded, as far as they have no more pixels than
+    a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
+    more. What comes before damage in a later frame is returned, and called ``partial``.
 
     Args:
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; HEIC with pillow-heif.
@@ -184,11 +188,11 @@ def decode(
     image, damaged = _guarded(
         data,
         max_pixels,
-        lambda file: _decoded(file, spec, max_pixels, max_frames),
+        lambda file: _decoded(file, spec, max_pixels=max_pixels, max_frames=max_frames, seed=seed),
     )
     if damaged and not any(map(shows_something, image.frames)):
         raise Undecodable("corrupt")
-    return replace(image, partial=damaged)
+    return replace(image, partial=image.partial or damaged)
 
 
 def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
@@ -283,51 +287,109 @@ def _brands(data: bytes) -> list[bytes]:
     return [brands[at : at + 4] for at in range(0, len(brands), 4)]
 
 
-def _decoded(file: _File, spec: InputSpec, max_pixels: int, max_frames: int) -> DecodedImage:
-    image = file.open(max_pixels)
+def _decoded(
+    file: _File, spec: InputSpec, *, max_pixels: int, max_frames: int, seed: int
+) -> DecodedImage:
     if file.kind == "JPEG":
-        return _jpeg(file, image, spec)
+        return _jpeg(file, file.open(max_pixels), spec)
+    film = _film(file, max_pixels)
+    walk = Walk(film.frames, max_pixels)
+    scenes = Scenes(np.random.default_rng(seed))
     width = height = 0
-    frames: list[NDArray[np.uint8]] = []
-    views: list[View] = []
-    within = reach(file.kind, image, file.data, max_pixels)
-    for position in spread(within, max_frames):
-        image.seek(position)
-        _check_size(image, max_pixels)
-        image.load()
+    for position, orientation, shot in _shots(file, walk):
+        if not position:
+            width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
+        look = partial(_looks, position, orientation, spec)
+        if film.single:
+            return _of(width, height, walk, [look(shot.image)])
+        scenes.add(position, shot, partial(_kept, shot.image, look))
+    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(max_frames)])
+
+
+def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
+    """Yield the frames that are judged: position, how each is turned, and it in its colours."""
+    how = None
+    for position, shot in enumerate(walk):
+        # The first was checked; in later ones so small nobody recognises anything.
+        if position and min(shot.image.size) < MIN_SIDE:
+            continue
         # A PNG's may stand behind its pixels.
-        _forget_xmp(image)
-        # Decoders of these turn a picture themselves.
-        orientation = 1 if file.kind in TURNED else _orientation(image)
-        for background, flat in shown(_managed(image, file.colours(image))).items():
-            upright = _turned(flat, orientation)
-            if not frames:
-                width, height = upright.size
-            frames.append(prepare(upright, spec))
-            views.append(View(position, background))
-    return DecodedImage(width, height, tuple(frames), tuple(views), within)
+        _forget_xmp(shot.image)
+        orientation = _orientation(file.kind, shot.image)
+        if not position or file.kind == "TIFF":
+            # Pages of a TIFF have profiles of their own.
+            how = file.colours(shot.image)
+        yield position, orientation, shot._replace(image=_managed(shot.image, how))
+
+
+def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
+    """Return what shows an image later, though it may change: made of a copy, if that is small."""
+    if image.width * image.height <= SMALL:
+        return partial(look, image.copy())
+    looks = look(image)
+    return lambda: looks
+
+
+def _looks(position: int, orientation: int, spec: InputSpec, image: Image.Image) -> Looks:
+    """Return the views of a frame with what they see."""
+    return [
+        (View(position, background), prepare(_turned(flat, orientation), spec))
+        for background, flat in shown(image).items()
+    ]
+
+
+def _of(width: int, height: int, walk: Walk, looks: Iterable[Looks]) -> DecodedImage:
+    views, frames = zip(*(look for each in looks for look in each), strict=True)
+    return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
+
+
+def _film(file: _File, max_pixels: int) -> Film:
+    """Open a file that is no JPEG, and look at no frame of it yet."""
+    if file.kind == "GIF":
+        gif = Gif(file.data)
+        _check_size(*gif.size, max_pixels)
+        return Film(gif.frames(), gif.single)
+    if file.kind == "PNG" and is_animated(file.data):
+        apng = Apng(file.data)
+        _check_size(*apng.size, max_pixels)
+        return Film(apng.frames(), apng.single)
+    image = file.open(max_pixels)
+    load = partial(loaded, image, file.data) if file.kind == "PNG" else None
+    return film_of(file.kind, image, load)
 
 
 def _upright(file: _File, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
-    image = file.open(max_pixels)
     if file.kind == "JPEG":
-        managed = file.colours(image)
+        jpeg = file.open(max_pixels)
+        how = file.colours(jpeg)
         # Before it is drafted: an EXIF that cannot be read is dropped there.
-        orientation = _orientation(image)
-        share = min(1.0, max_side / max(image.size))
-        if managed is None or managed.smooth:
-            image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
-        image.load()
+        orientation = _orientation(file.kind, jpeg)
+        share = min(1.0, max_side / max(jpeg.size))
+        if how is None or how.smooth:
+            jpeg.draft("RGB", (ceil(jpeg.width * share), ceil(jpeg.height * share)))
+        jpeg.load()
+        image: Image.Image = jpeg
     else:
-        image.seek(view.frame)
-        _check_size(image, max_pixels)
-        image.load()
+        image = _frame(file, view.frame, max_pixels)
         _forget_xmp(image)
-        orientation = 1 if file.kind in TURNED else _orientation(image)
-        managed = file.colours(image)
-    turned = _turned(rgb(_managed(image, managed), view.background), orientation)
+        how = file.colours(image)
+        orientation = _orientation(file.kind, image)
+    turned = _turned(rgb(_managed(image, how), view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return turned
+
+
+def _frame(file: _File, position: int, max_pixels: int) -> Image.Image:
+    """Return one of the frames within reach.
+
+    Raises:
+        Undecodable: There is none of this position.
+    """
+    walk = Walk(_film(file, max_pixels).frames, max_pixels)
+    for place, shot in enumerate(walk):
+        if place == position:
+            return shot.image
+    raise Undecodable("corrupt")
 
 
 def _forget_xmp(image: Image.Image) -> None:
@@ -337,25 +399,28 @@ def _forget_xmp(image: Image.Image) -> None:
 
 
 def _jpeg(file: _File, image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
-    orientation = _orientation(image)
+    orientation = _orientation("JPEG", image)
     width, height = image.size if orientation < 5 else image.size[::-1]
-    managed = file.colours(image)
-    if managed is None or managed.smooth:
+    how = file.colours(image)
+    if how is None or how.smooth:
         draft(image, spec)
     image.load()
-    flat = rgb(_managed(image, managed))
+    flat = rgb(_managed(image, how))
     return DecodedImage(width, height, (prepare(_turned(flat, orientation), spec),))
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise Undecodable("pixels")
-    if min(image.size) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise Undecodable("too-small")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(kind: str, image: Image.Image) -> int:
     """Return how the image is turned, 1..8; 1 (upright) also where its EXIF cannot be read."""
+    if kind in ("TIFF", "HEIC"):
+        # Their decoders turn a picture when they load it.
+        return 1
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:

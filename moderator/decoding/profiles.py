@@ -19,7 +19,7 @@ from PIL import Image, ImageCms
 
 from moderator.decoding import icc
 from moderator.decoding.boxes import primary_codes
-from moderator.decoding.colour import eight_bits
+from moderator.decoding.colour import eight_bits, layer
 from moderator.decoding.colour_codes import (
     SRGB_TO_XYZ,
     coded,
@@ -91,11 +91,11 @@ class Colours:
         Raises:
             UnusableProfile: The profile cannot be applied.
         """
-        layer = _layer(image, grey=self.profile.space == "GRAY")
-        if layer.mode in ("L", "RGB", "CMYK"):
-            return self._converted(layer)
-        converted = self._converted(layer.convert(layer.mode[:-1]))
-        converted.putalpha(layer.getchannel("A"))
+        values = _layer(image, grey=self.profile.space == "GRAY")
+        if values.mode in ("L", "RGB", "CMYK"):
+            return self._converted(values)
+        converted = self._converted(values.convert(values.mode[:-1]))
+        converted.putalpha(values.getchannel("A"))
         return converted
 
     def _converted(self, values: Image.Image) -> Image.Image:
@@ -119,7 +119,9 @@ def colours(kind: str, image: Image.Image, data: bytes) -> Colours | None:
         UnusableProfile: Its profile has more than ``MAX_PROFILE`` bytes.
     """
     profile = _of_png(data) if kind == "PNG" else _found(kind, image, data)
-    if profile is None or not _fits(profile, image.mode):
+    # Frames of an animation come with all their channels.
+    grey = data[25:26] in (b"\0", b"\4") if kind == "PNG" else _is_grey(image.mode)
+    if profile is None or not _fits(profile, image.mode, grey=grey):
         return None
     effect = Effect.TABLE if profile.curves is None else _effect(profile)
     return None if effect is Effect.NONE else Colours(profile, effect, data)
@@ -162,12 +164,12 @@ def _read_again(data: bytes) -> Profile | None:
 
 def _layer(image: Image.Image, *, grey: bool) -> Image.Image:
     """Return an image in one of the modes L, LA, RGB, RGBA and CMYK."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = eight_bits(image)
     if image.mode == "CMYK":
         return image
-    mode = "L" if grey else "RGB"
-    return image.convert(mode + "A" if image.has_transparency_data else mode)
+    if image.has_transparency_data:
+        return layer(image).convert("LA") if grey else layer(image)
+    plain = eight_bits(image) if image.mode.startswith("I") or image.mode == "F" else image
+    return plain.convert("L" if grey else "RGB")
 
 
 def _picked(image: Image.Image, step: int, file: bytes) -> Image.Image:
@@ -200,11 +202,15 @@ def _applied(profile: Profile, image: Image.Image, *, exact: bool) -> Image.Imag
         raise UnusableProfile("a profile that cannot be applied") from error
 
 
-def _fits(profile: Profile, mode: str) -> bool:
+def _is_grey(mode: str) -> bool:
+    return mode in GREY or mode.startswith("I;16")
+
+
+def _fits(profile: Profile, mode: str, *, grey: bool) -> bool:
     """Whether browsers apply a profile to such pixels: grey ones take one of RGB, too."""
     if mode == "CMYK" or profile.space == "CMYK":
         return mode == profile.space
-    return profile.space == "RGB" or mode in GREY or mode.startswith("I;16")
+    return profile.space == "RGB" or grey
 
 
 @lru_cache(maxsize=32)

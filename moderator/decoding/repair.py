@@ -7,7 +7,6 @@ nothing and adds no more than a bounded filling.
 Source: compared with Chromium 156, which shows nothing of a cut AVIF, nor of a cut WebP animation.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -26,9 +25,6 @@ ONCE = (b"PLTE", b"tRNS", b"acTL")
 
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"fdAT")
 """Of those, what is taken although its CRC is wrong; another is skipped then."""
-
-GIF_PART = re.compile(rb"[,!;]")
-"""Beginnings of a GIF's frame, extension and end."""
 
 PNG_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 FILLING_LEVELS, FILLING_SHARE = 16, 0.01
@@ -107,35 +103,6 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(body)), kind, body, struct.pack(">I", crc)))
 
 
-def _gif(data: bytes) -> bytes:
-    """Return a GIF up to the last of its pixels, with an end."""
-    at = 13 + _gif_colours(data, 10)
-    while (found := GIF_PART.search(data, at)) and found[0] != b";":
-        at = found.start()
-        is_frame = data[at] == 0x2C
-        first = at + 11 + _gif_colours(data, at + 9) if is_frame else at + 2
-        after, whole = _past_blocks(data, first)
-        if not whole:
-            return data[:after] + b"\0;" if is_frame and after > first else data[:at] + b";"
-        at = after
-    return data[:at] + b";"
-
-
-def _gif_colours(data: bytes, at: int) -> int:
-    """Return the bytes of the colour table that flags at this place announce."""
-    flags = data[at] if at < len(data) else 0
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _past_blocks(data: bytes, at: int) -> tuple[int, bool]:
-    """Return where a chain of blocks ends, or its last whole block does, and which it is."""
-    while at < len(data) and data[at]:
-        if at + 1 + data[at] > len(data):
-            return at, False
-        at += 1 + data[at]
-    return (at + 1, True) if at < len(data) else (at, False)
-
-
 def _webp(data: bytes) -> bytes | None:
     """Return a WebP whose pixels are filled up with zeros; of an animation, its whole frames.
 
@@ -179,7 +146,7 @@ def _as_it_is(data: bytes) -> bytes:
 MENDERS: dict[str, Callable[[bytes], bytes | None]] = {
     "JPEG": whole_scans,
     "PNG": _png,
-    "GIF": _gif,
+    "GIF": _as_it_is,
     "WEBP": _webp,
     "BMP": _bmp,
     "TIFF": _as_it_is,
