@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moderator.decoding.decode import CAUSES, MIN_SIDE, TURNS, Undecodable, sniff
+from moderator.decoding.decode import CAUSES, MIN_SIDE, TURNS, Undecodable
+from moderator.decoding.formats import sniff
 from tests.moderator.pictures import (
     ANIMATED,
     FORMATS,

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from moderator.decoding import heif, sandbox
-from moderator.decoding.decode import CAUSES, Undecodable, sniff, upright
+from moderator.decoding.decode import CAUSES, Undecodable, upright
 from moderator.decoding.decoders import DecodeLimits, DecodePool
+from moderator.decoding.formats import sniff
 from moderator.decoding.view import WHOLE
 from moderator.slots import SlotArena
 from tests.moderator.pictures import SPEC, UPRIGHT, cause, corners, decoded, encoded, picture
