@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import TypeVar
 
 import numpy as np
@@ -45,7 +45,7 @@ CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeou
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
 
-SMALL = 2**19
+SMALL = 2**20
 """Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
@@ -132,6 +132,7 @@ def decode(
     max_pixels: int,
     max_frames: int,
     seed: int = 0,
+    seconds: float = inf,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
@@ -148,6 +149,7 @@ def decode(
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
         max_frames: Most frames to look at, at least 1.
         seed: Chooses among frames, so that who posts cannot know which are looked at.
+        seconds: Of this process's time, after which no further frame is looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
@@ -155,9 +157,7 @@ def decode(
     return _guarded(
         data,
         max_pixels,
-        lambda kind: _decoded(
-            kind, data, spec, max_pixels=max_pixels, max_frames=max_frames, seed=seed
-        ),
+        lambda kind: _decoded(kind, data, spec, _Limits(max_pixels, max_frames, seed, seconds)),
     )
 
 
@@ -230,14 +230,22 @@ def _is_avif(data: bytes) -> bool:
     return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
 
 
-def _decoded(
-    kind: str, data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int, seed: int
-) -> DecodedImage:
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ``decode`` was given besides file and sizes."""
+
+    max_pixels: int
+    max_frames: int
+    seed: int
+    seconds: float
+
+
+def _decoded(kind: str, data: bytes, spec: InputSpec, limits: _Limits) -> DecodedImage:
     if kind == "JPEG":
-        return _jpeg(_opened(kind, data, max_pixels), spec)
-    film = _film(kind, data, max_pixels)
-    walk = Walk(film.frames, max_pixels)
-    scenes = Scenes(np.random.default_rng(seed))
+        return _jpeg(_opened(kind, data, limits.max_pixels), spec)
+    film = _film(kind, data, limits.max_pixels)
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds)
+    scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
     for position, shot in enumerate(walk):
         # The first was checked; in later ones so small nobody recognises anything.
@@ -252,7 +260,7 @@ def _decoded(
         if film.single:
             return _of(width, height, walk, [look(shot.image)])
         scenes.add(position, shot, partial(_kept, shot.image, look))
-    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(max_frames)])
+    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(limits.max_frames)])
 
 
 def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
