@@ -3,6 +3,8 @@
 Viewers differ: those that animate show each frame for its time, others the first alone.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,6 +57,7 @@ class Walk:
     Args:
         frames: In their order.
         max_pixels: Most pixels that all of them may have together.
+        seconds: Of this process's time, after which no further one is drawn.
 
     Attributes:
         reach: Frames drawn.
@@ -64,10 +67,12 @@ class Walk:
 
     frames: Iterator[Frame]
     max_pixels: int
+    seconds: float = math.inf
     reach: int = 0
     beyond: bool = False
     partial: bool = False
     _spent: int = field(default=0, init=False)
+    _begun: float = field(default_factory=time.process_time, init=False)
 
     def __iter__(self) -> Iterator[Shot]:
         while (shot := self._next()) is not None:
@@ -80,7 +85,7 @@ class Walk:
             if frame is None:
                 return None
             self._spent += frame.pixels
-            if self.reach and (self._spent > self.max_pixels or self.reach >= MAX_REACH):
+            if self.reach and self._exhausted():
                 self.beyond = True
                 return None
             return frame.draw()
@@ -92,6 +97,10 @@ class Walk:
             # Viewers show what comes before the damage.
             self.partial = True
             return None
+
+    def _exhausted(self) -> bool:
+        late = time.process_time() - self._begun > self.seconds
+        return late or self._spent > self.max_pixels or self.reach >= MAX_REACH
 
 
 def shown_for(seconds: float) -> float:

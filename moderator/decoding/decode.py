@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import TypeVar
 
 import numpy as np
@@ -47,7 +47,7 @@ CAUSES = (
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
 
-SMALL = 2**19
+SMALL = 2**20
 """Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
@@ -131,6 +131,7 @@ def decode(
     max_pixels: int,
     max_frames: int,
     seed: int = 0,
+    seconds: float = inf,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
@@ -147,6 +148,7 @@ def decode(
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
         max_frames: Most frames to look at, at least 1.
         seed: Chooses among frames, so that who posts cannot know which are looked at.
+        seconds: Of this process's time, after which no further frame is looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
@@ -154,7 +156,7 @@ def decode(
     image, damaged = _guarded(
         data,
         max_pixels,
-        lambda file: _decoded(file, spec, max_pixels=max_pixels, max_frames=max_frames, seed=seed),
+        lambda file: _decoded(file, spec, _Limits(max_pixels, max_frames, seed, seconds)),
     )
     if damaged and not any(map(shows_something, image.frames)):
         raise Undecodable("corrupt")
@@ -232,14 +234,22 @@ def _caused(call: Callable[[], T]) -> T:
             raise Undecodable(cause) from error
 
 
-def _decoded(
-    file: _File, spec: InputSpec, *, max_pixels: int, max_frames: int, seed: int
-) -> DecodedImage:
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ``decode`` was given besides file and sizes."""
+
+    max_pixels: int
+    max_frames: int
+    seed: int
+    seconds: float
+
+
+def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     if file.kind == "JPEG":
-        return _jpeg(file, file.open(max_pixels), spec)
-    film = _film(file, max_pixels)
-    walk = Walk(film.frames, max_pixels)
-    scenes = Scenes(np.random.default_rng(seed))
+        return _jpeg(file, file.open(limits.max_pixels), spec)
+    film = _film(file, limits.max_pixels)
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds)
+    scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
     for position, orientation, shot in _shots(file, walk):
         if not position:
@@ -248,7 +258,7 @@ def _decoded(
         if film.single:
             return _of(width, height, walk, [look(shot.image)])
         scenes.add(position, shot, partial(_kept, shot.image, look))
-    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(max_frames)])
+    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(limits.max_frames)])
 
 
 def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:

@@ -311,6 +311,12 @@ def test_a_frame_larger_than_its_screen_counts_as_a_whole() -> None:
     assert (image.reach, image.beyond) == (1, True)
 
 
+def test_no_further_frame_is_drawn_once_the_time_is_over() -> None:
+    image = decoded(animation("GIF", 50), seconds=0)
+    assert (image.reach, image.beyond, len(image.frames)) == (1, True, 1)
+    assert decoded(animation("GIF", 50), seconds=60).reach == 50
+
+
 def test_a_chain_of_pages_that_bites_its_tail_ends() -> None:
     data = bytearray(encoded(picture(), "TIFF"))
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(bytes(data)))
