@@ -91,11 +91,14 @@ class Colours:
         Raises:
             UnusableProfile: The profile cannot be applied.
         """
-        values = _layer(image, grey=self.profile.space == "GRAY")
-        if values.mode in ("L", "RGB", "CMYK"):
-            return self._converted(values)
-        converted = self._converted(values.convert(values.mode[:-1]))
-        converted.putalpha(values.getchannel("A"))
+        values, alpha = _layer(image, grey=self.profile.space == "GRAY"), None
+        if values.mode in ("LA", "RGBA"):
+            alpha, values = values.getchannel("A"), values.convert(values.mode[:-1])
+        converted = self._converted(values)
+        if alpha:
+            # Its memory is needed for what comes.
+            del values
+            converted.putalpha(alpha)
         return converted
 
     def _converted(self, values: Image.Image) -> Image.Image:
@@ -178,12 +181,18 @@ def _picked(image: Image.Image, step: int, file: bytes) -> Image.Image:
     Unlike averages, picked pixels show what any curve makes of them. The same file gives the same.
     """
     chance = default_rng(np.frombuffer(hashlib.blake2b(file).digest(), np.uint32))
-    pixels = np.asarray(image)
-    for axis in (0, 1):
-        starts = np.arange(0, pixels.shape[axis], step)
-        offsets = chance.integers(0, step, len(starts))
-        pixels = pixels.take(np.minimum(starts + offsets, pixels.shape[axis] - 1), axis=axis)
-    return Image.fromarray(pixels, image.mode) if image.mode == "CMYK" else Image.fromarray(pixels)
+    width, height = image.size
+    columns, rows = (
+        np.minimum(starts + chance.integers(0, step, len(starts)), side - 1)
+        for side in (width, height)
+        for starts in (np.arange(0, side, step),)
+    )
+    # Row by row: an array of all pixels would take as much memory as they do.
+    lines = [
+        np.asarray(image.crop((0, row, width, row + 1)))[0].take(columns, axis=0)
+        for row in rows.tolist()
+    ]
+    return Image.frombytes(image.mode, (len(columns), len(rows)), np.stack(lines).tobytes())
 
 
 def _applied(profile: Profile, image: Image.Image, *, exact: bool) -> Image.Image:
