@@ -133,3 +133,12 @@ def webp_profile(data: bytes) -> bytes | None:
             return data[at + 8 : at + 8 + length] or None
         at += 8 + length + (length & 1)
     return None
+
+
+def bmp_profile(data: bytes) -> bytes | None:
+    """Return the profile that a BMP of the fifth version embeds."""
+    if len(data) < 138 or int.from_bytes(data[14:18], "little") < 124 or data[70:74] != b"DEBM":
+        return None
+    # Both count from the header, which is behind the file's own.
+    at, length = (int.from_bytes(data[place : place + 4], "little") for place in (126, 130))
+    return data[14 + at : 14 + at + length] or None

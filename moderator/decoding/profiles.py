@@ -26,7 +26,7 @@ from moderator.decoding.colour_codes import (
     measured,
     srgb_encoded,
 )
-from moderator.decoding.containers import jpeg_profile, png_colour, webp_profile
+from moderator.decoding.containers import bmp_profile, jpeg_profile, png_colour, webp_profile
 from moderator.decoding.icc import LEVELS, Profile
 
 MAX_PROFILE = 4 * 2**20
@@ -135,6 +135,8 @@ def _found(kind: str, image: Image.Image, data: bytes) -> Profile | None:
         embedded = jpeg_profile(getattr(image, "applist", []))
     elif kind == "WEBP":
         embedded = webp_profile(data)
+    elif kind == "BMP":
+        embedded = bmp_profile(data)
     else:
         embedded = image.info.get("icc_profile")
     if embedded is None and kind in ("AVIF", "HEIC"):

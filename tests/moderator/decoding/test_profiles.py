@@ -52,6 +52,16 @@ def contrast(pixels: np.ndarray) -> float:
     return float(grey[:, -grey.shape[1] // 3 :].mean() - grey[:, : grey.shape[1] // 3].mean())
 
 
+def bmp_with(image: Image.Image, profile: bytes) -> bytes:
+    """A BMP of the fifth version, which Pillow does not write."""
+    pixels = encoded(image, "BMP")[54:]
+    sizes = struct.pack("<IiiHHII16x", 124, *image.size, 1, 24, 0, len(pixels))
+    space = bytes(16) + b"DEBM" + bytes(48)
+    place = struct.pack("<4I", 4, 124 + len(pixels), len(profile), 0)
+    head = struct.pack("<2sIHHI", b"BM", 138 + len(pixels) + len(profile), 0, 0, 138)
+    return head + sizes + space + place + pixels + profile
+
+
 HIDDEN = {
     **{
         f"matrix in {kind}": lambda kind=kind: tagged(secret().convert("RGB"), kind, of_curve(STEP))
@@ -79,6 +89,7 @@ HIDDEN = {
         )
         for kind in ("JPEG", "TIFF")
     },
+    "matrix in BMP": lambda: bmp_with(secret().convert("RGB"), of_curve(STEP)),
     "palette": lambda: with_chunks(
         encoded(secret().convert("P"), "PNG"), iccp(of_curve(STEP)), before=b"PLTE"
     ),
