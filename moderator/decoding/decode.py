@@ -30,6 +30,7 @@ from PIL import (
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import Film, Walk, film_of
+from moderator.decoding.avif import avif_film
 from moderator.decoding.colour import rgb, shown
 from moderator.decoding.gif import Gif
 from moderator.decoding.png import Apng, is_animated, loaded
@@ -294,6 +295,8 @@ def _film(kind: str, data: bytes, max_pixels: int) -> Film:
         apng = Apng(data)
         _check_size(*apng.size, max_pixels)
         return Film(apng.frames(), apng.single)
+    if kind == "AVIF":
+        return avif_film(data, lambda source: _opened(kind, source, max_pixels))
     image = _opened(kind, data, max_pixels)
     return film_of(kind, image, partial(loaded, image, data) if kind == "PNG" else None)
 

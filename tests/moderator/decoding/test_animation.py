@@ -260,6 +260,30 @@ def test_a_still_before_an_animated_png_is_judged_and_so_is_the_animation() -> N
     assert positions(decoded(shown)) == [0, 1, 2]
 
 
+def test_a_still_of_an_avif_that_is_no_frame_of_its_sequence_is_judged_too() -> None:
+    sequence = saved("AVIF", plain(4), [100] * 4)
+    assert decoded(sequence).reach == 4
+    # The still's pixels are those of the first frame, unless the file says that they lie elsewhere.
+    other = encoded(with_red(1, {0})[0], "AVIF")
+    hidden = with_still(sequence, other)
+    image = decoded(hidden)
+    assert (image.reach, positions(image)) == (5, [0, 4])
+    assert red(image.frames[1])
+    assert decoded(sequence.replace(b"avis", b"avif", 1)).reach == 4
+
+
+def with_still(sequence: bytes, still: bytes) -> bytes:
+    """Let the still of a sequence be that of another file of the same size: its pixels follow."""
+    at, theirs = sequence.index(b"iloc"), still.index(b"iloc")
+    # iloc: size, name, version and flags, sizes of fields, count; then the item: id, reference,
+    # count of extents, offset and length.
+    place, length = struct.unpack_from(">II", still, theirs + 18)
+    assert struct.unpack_from(">BBHHHH", sequence, at + 8)[:3] == (0x44, 0, 1)
+    moved = bytearray(sequence + still[place : place + length])
+    struct.pack_into(">II", moved, at + 18, len(sequence), length)
+    return bytes(moved)
+
+
 def test_every_frame_of_a_turned_animation_is_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
