@@ -142,7 +142,7 @@ def decode(
     Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
     those before them, so all up to the last are decoded, as far as they have no more pixels than
     a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
-    more. What comes before damage in a later frame is returned, and called ``partial``.
+    more.
 
     Args:
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
@@ -245,7 +245,8 @@ def _decoded(kind: str, data: bytes, spec: InputSpec, limits: _Limits) -> Decode
     if kind == "JPEG":
         return _jpeg(_opened(kind, data, limits.max_pixels), spec)
     film = _film(kind, data, limits.max_pixels)
-    walk = Walk(film.frames, limits.max_pixels, limits.seconds)
+    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds, tolerant)
     scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
     for position, shot in enumerate(walk):
@@ -331,7 +332,7 @@ def _frame(kind: str, data: bytes, position: int, max_pixels: int) -> Image.Imag
     Raises:
         Undecodable: There is none of this position.
     """
-    walk = Walk(_film(kind, data, max_pixels).frames, max_pixels)
+    walk = Walk(_film(kind, data, max_pixels).frames, max_pixels, tolerant=True)
     for place, shot in enumerate(walk):
         if place == position:
             return shot.image

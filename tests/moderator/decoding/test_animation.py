@@ -3,12 +3,14 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
-from moderator.decoding.animation import MAX_REACH, shown_for
+from moderator.decoding.animation import MAX_REACH, CutShort, Frame, Shot, Walk, shown_for
 from moderator.decoding.decode import TURNS, DecodedImage, Undecodable, upright
 from moderator.decoding.view import View
 from tests.moderator.films import PALETTE, Step, apng, gif, saved
@@ -350,23 +352,66 @@ def test_a_chain_of_pages_that_bites_its_tail_ends() -> None:
     assert len(decoded(bytes(data)).frames) == 1
 
 
-def test_an_animation_that_promises_more_frames_than_it_has_is_judged_in_part() -> None:
+@pytest.fixture
+def tolerant(monkeypatch) -> None:
+    """Take what is there of a file that is known to be damaged."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+def promising(count: int) -> bytes:
+    """An animated PNG of three frames that says it has more."""
     data = bytearray(animation("PNG", 3))
     place = data.index(b"acTL")
-    struct.pack_into(">I", data, place + 4, 500)
+    struct.pack_into(">I", data, place + 4, count)
     struct.pack_into(">I", data, place + 12, zlib.crc32(data[place : place + 12]))
-    image = decoded(bytes(data))
+    return bytes(data)
+
+
+def test_an_animation_that_promises_more_frames_than_it_has_is_corrupt() -> None:
+    assert cause(promising(500)) == "corrupt"
+    assert cause(promising(4)) == "corrupt"
+
+
+def test_where_damage_is_tolerated_an_animation_ends_where_its_frames_do(tolerant) -> None:
+    image = decoded(promising(500))
     assert (image.reach, image.beyond, image.partial) == (3, False, True)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
-def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind) -> None:
+def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind, monkeypatch) -> None:
     data = saved(kind, with_red(9, {1, 2, 3}), [50] * 9)
-    image = decoded(data[: len(data) * 3 // 4])
+    cut = data[: len(data) * 3 // 4]
+    assert cause(cut) == "corrupt"
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    image = decoded(cut)
     assert 3 < image.reach < 9
-    assert image.partial and not image.beyond
+    assert not image.beyond
     assert any(red(frame) for frame in image.frames)
-    assert not decoded(data).partial
+
+
+def frames(*drawn: Shot | Exception) -> Iterator[Frame]:
+    for each in drawn:
+        yield Frame(1, partial(raised, each))
+
+
+def raised(shot: Shot | Exception) -> Shot:
+    if isinstance(shot, Exception):
+        raise shot
+    return shot
+
+
+def test_a_frame_that_cannot_be_drawn_is_out_of_reach_and_no_end() -> None:
+    shot = Shot(solid((0, 0, 0)), 1)
+    for error, beyond in ((OSError(), True), (CutShort(), False)):
+        walk = Walk(frames(shot, error, shot), 100, tolerant=True)
+        assert list(walk) == [shot]
+        assert (walk.reach, walk.beyond, walk.partial) == (1, beyond, True)
+        with pytest.raises(type(error)):
+            list(Walk(frames(shot, error, shot), 100))
+        with pytest.raises(type(error)):
+            list(Walk(frames(error, shot), 100, tolerant=True))
+    with pytest.raises(MemoryError):
+        list(Walk(frames(shot, MemoryError()), 100, tolerant=True))
 
 
 def test_a_gif_without_its_last_bytes_is_whole() -> None:
