@@ -85,7 +85,11 @@ class Apng:
             raise CutShort("fewer frames than promised")
 
     def _frame(self, canvas: Canvas, found: _Found, rest: float) -> Frame:
+        width, height = self.size
+
         def draw() -> Shot:
+            if found.width > width or found.height > height:
+                raise ValueError("a frame larger than the picture")
             image = loaded(PngImagePlugin.PngImageFile(io.BytesIO(file := self._file(found))), file)
             if found.part is None:
                 return Shot(image, found.seconds)
@@ -94,8 +98,7 @@ class Apng:
             composed.info = {k: v for k, v in image.info.items() if k != "transparency"}
             return Shot(composed, found.seconds + rest)
 
-        width, height = self.size
-        return Frame(max(width * height, found.width * found.height), draw)
+        return Frame(width * height, draw)
 
     def _file(self, found: _Found) -> bytes:
         header = struct.pack(">II", found.width, found.height) + self._header[8:]

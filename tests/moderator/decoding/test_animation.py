@@ -343,6 +343,12 @@ def test_no_further_frame_is_drawn_once_the_time_is_over() -> None:
     assert decoded(animation("GIF", 50), seconds=60).reach == 50
 
 
+def test_a_frame_of_an_animated_png_larger_than_the_picture_is_never_drawn() -> None:
+    large = Step(1, (0, 0, 65, 64))
+    assert cause(apng([Step(0), large])) == "corrupt"
+    assert cause(apng([large, Step(0)])) == "corrupt"
+
+
 def test_a_chain_of_pages_that_bites_its_tail_ends() -> None:
     data = bytearray(encoded(picture(), "TIFF"))
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(bytes(data)))
