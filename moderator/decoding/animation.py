@@ -23,6 +23,10 @@ REST = 60.0
 """Seconds that the last frame stays in view where an animation ends, for who looks on."""
 
 
+class CutShort(ValueError):
+    """An animation ends before it should."""
+
+
 class Shot(NamedTuple):
     """A frame as viewers compose it, and for how many seconds they show it."""
 
@@ -58,16 +62,18 @@ class Walk:
         frames: In their order.
         max_pixels: Most pixels that all of them may have together.
         seconds: Of this process's time, after which no further one is drawn.
+        tolerant: Whether frames before damage are taken, where a file is known to be damaged.
 
     Attributes:
         reach: Frames drawn.
-        beyond: Whether there are more.
-        partial: Whether the file is damaged at the next one.
+        beyond: Whether there are more, or one that could not be drawn.
+        partial: Whether the file is damaged behind them.
     """
 
     frames: Iterator[Frame]
     max_pixels: int
     seconds: float = math.inf
+    tolerant: bool = False
     reach: int = 0
     beyond: bool = False
     partial: bool = False
@@ -91,11 +97,13 @@ class Walk:
             return frame.draw()
         except MemoryError:
             raise
-        except Exception:
-            if not self.reach:
+        except Exception as error:
+            if not (self.reach and self.tolerant):
                 raise
-            # Viewers show what comes before the damage.
+            # Viewers show what comes before the damage. What they show of a frame that cannot be
+            # drawn here is not known; where a file ends early, there is none.
             self.partial = True
+            self.beyond = not isinstance(error, CutShort)
             return None
 
     def _exhausted(self) -> bool:

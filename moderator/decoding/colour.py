@@ -35,6 +35,8 @@ def rgb(image: Image.Image, background: Background | None = None) -> Image.Image
 
 def layer(image: Image.Image) -> Image.Image:
     """Return an image of any mode as RGBA."""
+    if not image.has_transparency_data:
+        return _opaque(image).convert("RGBA")
     key = image.info.get("transparency")
     if image.mode == "La":
         # Grey with its alpha multiplied in, as TIFF has it, becomes RGBA by way of LA alone.

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import Film, Shot, Walk, film_of
+from moderator.decoding.avif import avif_film
 from moderator.decoding.colour import rgb, shown
 from moderator.decoding.formats import DECODERS, sniff
 from moderator.decoding.gif import Gif
@@ -140,7 +141,7 @@ def decode(
     Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
     those before them, so all up to the last are decoded, as far as they have no more pixels than
     a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
-    more. What comes before damage in a later frame is returned, and called ``partial``.
+    more.
 
     Args:
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; HEIC with pillow-heif.
@@ -248,7 +249,8 @@ def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     if file.kind == "JPEG":
         return _jpeg(file, file.open(limits.max_pixels), spec)
     film = _film(file, limits.max_pixels)
-    walk = Walk(film.frames, limits.max_pixels, limits.seconds)
+    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds, tolerant)
     scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
     for position, orientation, shot in _shots(file, walk):
@@ -308,6 +310,8 @@ def _film(file: _File, max_pixels: int) -> Film:
         apng = Apng(file.data)
         _check_size(*apng.size, max_pixels)
         return Film(apng.frames(), apng.single)
+    if file.kind == "AVIF":
+        return avif_film(file.data, lambda data: replace(file, data=data).open(max_pixels))
     image = file.open(max_pixels)
     load = partial(loaded, image, file.data) if file.kind == "PNG" else None
     return film_of(file.kind, image, load)
@@ -340,7 +344,7 @@ def _frame(file: _File, position: int, max_pixels: int) -> Image.Image:
     Raises:
         Undecodable: There is none of this position.
     """
-    walk = Walk(_film(file, max_pixels).frames, max_pixels)
+    walk = Walk(_film(file, max_pixels).frames, max_pixels, tolerant=True)
     for place, shot in enumerate(walk):
         if place == position:
             return shot.image

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import GifImagePlugin
 
-from moderator.decoding.animation import MAX_REACH, REST, Frame, Shot, shown_for
+from moderator.decoding.animation import MAX_REACH, REST, CutShort, Frame, Shot, shown_for
 from moderator.decoding.canvas import Canvas, Disposal, Part
 
 HEADER = struct.Struct("<6sHHBBB")
@@ -65,14 +65,14 @@ class Gif:
         """Yield the frames in their order.
 
         Raises:
-            ValueError: The file is cut short after them.
+            CutShort: The file ends after them, and not as it should.
         """
         canvas = Canvas(*self.size)
         for position, found in enumerate(self._found):
             last = position == len(self._found) - 1
             yield self._frame(canvas, found, REST if last and not self._loops else 0.0)
         if self._cut:
-            raise ValueError("a GIF that is cut short")
+            raise CutShort("a GIF that is cut short")
 
     def _frame(self, canvas: Canvas, found: _Found, rest: float) -> Frame:
         def draw() -> Shot:

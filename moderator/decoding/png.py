@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin
 
-from moderator.decoding.animation import MAX_REACH, REST, Frame, Shot, shown_for
+from moderator.decoding.animation import MAX_REACH, REST, CutShort, Frame, Shot, shown_for
 from moderator.decoding.canvas import Canvas, Disposal, Part
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -75,17 +75,21 @@ class Apng:
         """Yield the frames in their order.
 
         Raises:
-            ValueError: There are fewer than the file promises.
+            CutShort: There are fewer than the file promises.
         """
         canvas = Canvas(*self.size)
         for position, found in enumerate(self._found):
             last = position == len(self._found) - 1
             yield self._frame(canvas, found, REST if last and self._plays else 0.0)
         if sum(each.part is not None for each in self._found) < self._promised:
-            raise ValueError("fewer frames than promised")
+            raise CutShort("fewer frames than promised")
 
     def _frame(self, canvas: Canvas, found: _Found, rest: float) -> Frame:
+        width, height = self.size
+
         def draw() -> Shot:
+            if found.width > width or found.height > height:
+                raise ValueError("a frame larger than the picture")
             image = loaded(PngImagePlugin.PngImageFile(io.BytesIO(file := self._file(found))), file)
             if found.part is None:
                 return Shot(image, found.seconds)
@@ -94,8 +98,7 @@ class Apng:
             composed.info = {k: v for k, v in image.info.items() if k != "transparency"}
             return Shot(composed, found.seconds + rest)
 
-        width, height = self.size
-        return Frame(max(width * height, found.width * found.height), draw)
+        return Frame(width * height, draw)
 
     def _file(self, found: _Found) -> bytes:
         header = struct.pack(">II", found.width, found.height) + self._header[8:]

@@ -3,12 +3,14 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
-from moderator.decoding.animation import MAX_REACH, shown_for
+from moderator.decoding.animation import MAX_REACH, CutShort, Frame, Shot, Walk, shown_for
 from moderator.decoding.decode import TURNS, DecodedImage, Undecodable, upright
 from moderator.decoding.view import View
 from tests.moderator.films import PALETTE, Step, apng, gif, saved
@@ -260,6 +262,30 @@ def test_a_still_before_an_animated_png_is_judged_and_so_is_the_animation() -> N
     assert positions(decoded(shown)) == [0, 1, 2]
 
 
+def test_a_still_of_an_avif_that_is_no_frame_of_its_sequence_is_judged_too() -> None:
+    sequence = saved("AVIF", plain(4), [100] * 4)
+    assert decoded(sequence).reach == 4
+    # The still's pixels are those of the first frame, unless the file says that they lie elsewhere.
+    other = encoded(with_red(1, {0})[0], "AVIF")
+    hidden = with_still(sequence, other)
+    image = decoded(hidden)
+    assert (image.reach, positions(image)) == (5, [0, 4])
+    assert red(image.frames[1])
+    assert decoded(sequence.replace(b"avis", b"avif", 1)).reach == 4
+
+
+def with_still(sequence: bytes, still: bytes) -> bytes:
+    """Let the still of a sequence be that of another file of the same size: its pixels follow."""
+    at, theirs = sequence.index(b"iloc"), still.index(b"iloc")
+    # iloc: size, name, version and flags, sizes of fields, count; then the item: id, reference,
+    # count of extents, offset and length.
+    place, length = struct.unpack_from(">II", still, theirs + 18)
+    assert struct.unpack_from(">BBHHHH", sequence, at + 8)[:3] == (0x44, 0, 1)
+    moved = bytearray(sequence + still[place : place + length])
+    struct.pack_into(">II", moved, at + 18, len(sequence), length)
+    return bytes(moved)
+
+
 def test_every_frame_of_a_turned_animation_is_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
@@ -317,6 +343,12 @@ def test_no_further_frame_is_drawn_once_the_time_is_over() -> None:
     assert decoded(animation("GIF", 50), seconds=60).reach == 50
 
 
+def test_a_frame_of_an_animated_png_larger_than_the_picture_is_never_drawn() -> None:
+    large = Step(1, (0, 0, 65, 64))
+    assert cause(apng([Step(0), large])) == "corrupt"
+    assert cause(apng([large, Step(0)])) == "corrupt"
+
+
 def test_a_chain_of_pages_that_bites_its_tail_ends() -> None:
     data = bytearray(encoded(picture(), "TIFF"))
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(bytes(data)))
@@ -326,23 +358,66 @@ def test_a_chain_of_pages_that_bites_its_tail_ends() -> None:
     assert len(decoded(bytes(data)).frames) == 1
 
 
-def test_an_animation_that_promises_more_frames_than_it_has_is_judged_in_part() -> None:
+@pytest.fixture
+def tolerant(monkeypatch) -> None:
+    """Take what is there of a file that is known to be damaged."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+def promising(count: int) -> bytes:
+    """An animated PNG of three frames that says it has more."""
     data = bytearray(animation("PNG", 3))
     place = data.index(b"acTL")
-    struct.pack_into(">I", data, place + 4, 500)
+    struct.pack_into(">I", data, place + 4, count)
     struct.pack_into(">I", data, place + 12, zlib.crc32(data[place : place + 12]))
-    image = decoded(bytes(data))
+    return bytes(data)
+
+
+def test_an_animation_that_promises_more_frames_than_it_has_is_corrupt() -> None:
+    assert cause(promising(500)) == "corrupt"
+    assert cause(promising(4)) == "corrupt"
+
+
+def test_where_damage_is_tolerated_an_animation_ends_where_its_frames_do(tolerant) -> None:
+    image = decoded(promising(500))
     assert (image.reach, image.beyond, image.partial) == (3, False, True)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
-def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind) -> None:
+def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind, monkeypatch) -> None:
     data = saved(kind, with_red(9, {1, 2, 3}), [50] * 9)
-    image = decoded(data[: len(data) * 3 // 4])
+    cut = data[: len(data) * 3 // 4]
+    assert cause(cut) == "corrupt"
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    image = decoded(cut)
     assert 3 < image.reach < 9
-    assert image.partial and not image.beyond
+    assert not image.beyond
     assert any(red(frame) for frame in image.frames)
-    assert not decoded(data).partial
+
+
+def frames(*drawn: Shot | Exception) -> Iterator[Frame]:
+    for each in drawn:
+        yield Frame(1, partial(raised, each))
+
+
+def raised(shot: Shot | Exception) -> Shot:
+    if isinstance(shot, Exception):
+        raise shot
+    return shot
+
+
+def test_a_frame_that_cannot_be_drawn_is_out_of_reach_and_no_end() -> None:
+    shot = Shot(solid((0, 0, 0)), 1)
+    for error, beyond in ((OSError(), True), (CutShort(), False)):
+        walk = Walk(frames(shot, error, shot), 100, tolerant=True)
+        assert list(walk) == [shot]
+        assert (walk.reach, walk.beyond, walk.partial) == (1, beyond, True)
+        with pytest.raises(type(error)):
+            list(Walk(frames(shot, error, shot), 100))
+        with pytest.raises(type(error)):
+            list(Walk(frames(error, shot), 100, tolerant=True))
+    with pytest.raises(MemoryError):
+        list(Walk(frames(shot, MemoryError()), 100, tolerant=True))
 
 
 def test_a_gif_without_its_last_bytes_is_whole() -> None:

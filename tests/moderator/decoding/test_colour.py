@@ -229,6 +229,13 @@ def test_a_colour_that_stands_for_transparent_is_one_of_all_its_bits(depth) -> N
         assert np.abs(frame[4, 4].astype(int) - (0x12, 0x80, 0x9A)).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_further_frames_of_sixteen_bits_are_compared_as_they_show(kind) -> None:
+    dark, light = (Image.fromarray(np.full((64, 64), n, np.uint16)) for n in (20_000, 40_000))
+    image = decoded(encoded(dark, kind, save_all=True, append_images=[light]))
+    assert [int(frame.mean()) for frame in image.frames] == [20_000 >> 8, 40_000 >> 8]
+
+
 def test_constant_alpha_is_judged_as_it_shows() -> None:
     for alpha in (0, 128):
         image = picture().convert("RGBA")

@@ -57,6 +57,12 @@ def test_half_an_animation_is_what_comes_before_the_cut(kind) -> None:
     assert 1 < image.reach < 12
 
 
+@pytest.mark.parametrize("kind", ["AVIF"])
+def test_half_an_animation_is_undecodable(kind) -> None:
+    data = animation(kind, 12)
+    assert cause(data[: len(data) // 2]) == "corrupt"
+
+
 @pytest.mark.parametrize(
     "data",
     [
