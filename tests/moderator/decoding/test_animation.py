@@ -384,12 +384,10 @@ def test_where_damage_is_tolerated_an_animation_ends_where_its_frames_do(toleran
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
-def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind, monkeypatch) -> None:
+def test_an_animation_cut_in_a_later_frame_shows_what_comes_before(kind) -> None:
     data = saved(kind, with_red(9, {1, 2, 3}), [50] * 9)
-    cut = data[: len(data) * 3 // 4]
-    assert cause(cut) == "corrupt"
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    image = decoded(cut)
+    image = decoded(data[: len(data) * 3 // 4])
+    assert image.partial
     assert 3 < image.reach < 9
     assert not image.beyond
     assert any(red(frame) for frame in image.frames)

@@ -49,14 +49,6 @@ def test_each_format_is_known_by_its_first_bytes_alone(kind) -> None:
     assert sniff(encoded(picture(), kind)) == kind
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_half_an_animation_is_what_comes_before_the_cut(kind) -> None:
-    data = animation(kind, 12)
-    image = decoded(data[: len(data) // 2])
-    assert image.partial
-    assert 1 < image.reach < 12
-
-
 @pytest.mark.parametrize("kind", ["AVIF"])
 def test_half_an_animation_is_undecodable(kind) -> None:
     data = animation(kind, 12)
