@@ -6,6 +6,7 @@ Knows nothing of Kafka.
 """
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from functools import partial
+from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +32,7 @@ from moderator.decide import (
     ImageDecision,
     PostDecision,
     decide_image,
+    decide_in_part,
     decide_post,
     unjudged,
 )
@@ -68,7 +71,15 @@ DECODE_FAILURES = Counter(
 FETCH_FAILURES = Counter(
     "moderator_fetch_failures_total", "Images that could not be fetched, by cause.", ["cause"]
 )
+BEYOND_REACH = Counter(
+    "moderator_animations_beyond_reach_total",
+    "Images decoded that have further frames than decoding may reach.",
+)
 IMAGES = Counter("moderator_images_total", "Images examined, by where from.", ["origin"])
+
+
+SECRET = os.urandom(32)
+"""What the choice among frames depends on, besides the picture."""
 
 
 class ImageFetcher(Protocol):
@@ -173,7 +184,9 @@ class Examiner:
                 continue
             if seen.decoding is None and seen.embeddings is None:
                 frames = self._max_frames if batch.level.frames else 1
-                seen.decoding = self._pool.submit(picture.data, frames=frames, budgets=seen.budgets)
+                seen.decoding = self._pool.submit(
+                    picture.data, frames=frames, seed=_seed(seen.digest), budgets=seen.budgets
+                )
             if not batch.keep:
                 picture.data = None
 
@@ -310,6 +323,7 @@ class Examiner:
             seen.fault = ("undecodable", error.cause)
             return []
         seen.layout = decoded.layout
+        BEYOND_REACH.inc(batch.measured and decoded.layout.beyond)
         seen.shed = self._left_out(batch.level, decoded.layout)
         sizes = enumerate(decoded.layout.sizes)
         return [Frame(decoded.slot, number, *size) for number, size in sizes]
@@ -385,8 +399,12 @@ class Examiner:
             served.overrides.get(seen.digest),
             rows=self._rows_of(seen).counts(seen.layout),
         )
-        view, region = decision.view or 0, decision.region
         rows, layout = self._rows_of(seen), seen.layout
+        if layout.beyond:
+            decision = decide_in_part(decision, self._actions)
+        if decision.view is None:
+            return DecidedImage(image_id, decision, seen.digest, layout, seen.cached)
+        view, region = decision.view, decision.region
         # An override speaks of the whole picture, whatever part of it is the worst.
         whole = decision.reason == "override"
         return DecidedImage(
@@ -415,6 +433,14 @@ def _pieces(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
         if last or (end - begin >= PIECE and frames[end].slot != frames[end - 1].slot):
             yield frames[begin:end]
             begin = end
+
+
+def _seed(content: str) -> int:
+    """Return what chooses among the frames of a picture: alike for all releases, known to nobody.
+
+    Else a shadow would differ from the active release by chance.
+    """
+    return int.from_bytes(blake2b(content.encode(), key=SECRET, digest_size=8).digest())
 
 
 def _shed(pictures: Sequence[Picture]) -> tuple[Shed, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from moderator.decoding.decode import sniff
+from moderator.decoding.formats import sniff
 
 Headers = tuple[tuple[str, bytes], ...]
 

@@ -1,46 +1,56 @@
 """Turn untrusted bytes into upright RGB frames. Knows nothing of Kafka, networks or processes.
 
-Nothing here imports torch. Colour profiles (ICC) are ignored: networks are trained on what
-decoders give, and a profile is more untrusted input for a small shift of colours. Calls must not
-overlap within a process, because Pillow's cap on pixels is one for the whole process.
+Nothing here imports torch. Calls must not overlap within a process, because Pillow's cap on pixels
+and its tolerance of damage are one for the whole process.
 """
 
 import io
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil, inf
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
-from moderator.decoding.animation import reach, spread
+from moderator.decoding.animation import Film, Shot, Walk, film_of
+from moderator.decoding.avif import avif_film
 from moderator.decoding.bounds import most_pixels
 from moderator.decoding.colour import rgb, shown
+from moderator.decoding.formats import DECODERS, sniff
+from moderator.decoding.gif import Gif
+from moderator.decoding.png import Apng, is_animated, loaded
+from moderator.decoding.profiles import Colours, UnusableProfile, colours
+from moderator.decoding.repair import mended, shows_something, skimmed
+from moderator.decoding.scenes import Look, Looks, Scenes
 from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
 
 T = TypeVar("T")
 
-CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeout", "crash")
+CAUSES = (
+    "empty",
+    "format",
+    "pixels",
+    "too-small",
+    "profile",
+    "corrupt",
+    "memory",
+    "timeout",
+    "crash",
+)
 """Why an image cannot be decoded: labels of a metric, so these few and no others."""
 
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
+
+SMALL = 2**20
+"""Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -53,31 +63,8 @@ TURNS = {
 }
 """EXIF orientation to what makes the image upright; 5 to 8 swap width and height."""
 
-# The plugins' own classes instead of Image.open: exactly one decoder sees the file, and a JPEG that
-# holds further pictures (MPO: depth maps, previews) is the JPEG that viewers show.
-DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-}
-
-BEGINNINGS: dict[str, bytes | tuple[bytes, ...]] = {
-    "JPEG": b"\xff\xd8\xff",
-    "PNG": b"\x89PNG\r\n\x1a\n",
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "BMP": b"BM",
-}
-
 OUT_OF_MEMORY = ("out of memory", "decoder error -9")
 """What the texts of errors hold that Pillow raises in place of ``MemoryError``."""
-
-# One image at a time in a process, as many processes as cores: threads would only compete.
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 class Undecodable(BadInput):
@@ -90,6 +77,26 @@ class Undecodable(BadInput):
     def __reduce__(self) -> tuple[type["Undecodable"], tuple[str]]:
         """Cross process borders whole."""
         return type(self), (self.cause,)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _File:
+    """A file in its format: its bytes such that they can be decoded, and as they came."""
+
+    kind: str
+    data: bytes
+    original: bytes
+
+    def open(self, max_pixels: int) -> ImageFile.ImageFile:
+        """Open it with its decoder, if its size is one that is judged."""
+        image = DECODERS[self.kind](io.BytesIO(self.data))
+        _check_size(*image.size, max_pixels)
+        _forget_xmp(image)
+        return image
+
+    def colours(self, image: Image.Image) -> Colours | None:
+        """Return how the values of the frame that it is at are shown; None: as they are."""
+        return colours(self.kind, image, self.original)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,19 +136,20 @@ def decode(
     max_pixels: int,
     max_frames: int,
     memory: int | None = None,
-    seed: int = 0,  # noqa: ARG001
+    seed: int = 0,
+    seconds: float = inf,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
     What is transparent is shown on white and on black, as two views of the same frame.
 
-    An animation gives its first, its last and evenly spread frames between. Frames build on those
-    before them, so reaching one costs decoding all before it: an animation is looked at as far as
-    it has no more pixels than a still may have, and no more than ``animation.MAX_REACH`` frames;
-    "last" is the last one within that reach.
+    Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
+    those before them, so all up to the last are decoded, as far as they have no more pixels than
+    a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
+    more.
 
     Args:
-        data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
+        data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; HEIC with pillow-heif.
         spec: The sizes that the network takes.
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
             Large frames of very small files are refused too, see ``bounds``.
@@ -149,16 +157,20 @@ def decode(
         memory: Bytes that decoding may take; a frame that would take more is refused by its
             header. None: without limit.
         seed: Chooses among frames, so that who posts cannot know which are looked at.
+        seconds: Of this process's time, after which no further frame is looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
-    return _guarded(
+    image, damaged = _guarded(
         data,
         max_pixels,
         memory,
-        lambda kind, most: _decoded(kind, data, spec, most, max_frames),
+        lambda file, most: _decoded(file, spec, _Limits(most, max_frames, seed, seconds)),
     )
+    if damaged and not any(map(shows_something, image.frames)):
+        raise Undecodable("corrupt")
+    return replace(image, partial=image.partial or damaged)
 
 
 def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
@@ -176,18 +188,21 @@ def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image
     Raises:
         Undecodable: See ``decode``.
     """
-    return _guarded(
+    image, _ = _guarded(
         data,
         max_pixels,
         None,
-        lambda kind, most: _upright(kind, data, view, max_pixels=most, max_side=max_side),
+        lambda file, most: _upright(file, view, max_pixels=most, max_side=max_side),
     )
+    return image
 
 
 def _guarded(
-    data: bytes, max_pixels: int, memory: int | None, decoded: Callable[[str, int], T]
-) -> T:
-    """Call what decodes a file of the format and of the most pixels given to it.
+    data: bytes, max_pixels: int, memory: int | None, decoded: Callable[[_File, int], T]
+) -> tuple[T, bool]:
+    """Call what decodes a file and keeps to so many pixels; say whether the file was damaged.
+
+    A damaged one is decoded again as far as it goes, after what its format allows was mended.
 
     Raises:
         Undecodable: It is of no format that we judge, or the call fails in whatever way.
@@ -199,13 +214,30 @@ def _guarded(
         raise Undecodable("format")
     most = most_pixels(kind, len(data), max_pixels, memory)
     Image.MAX_IMAGE_PIXELS = most
+    try:
+        return _caused(lambda: decoded(_File(kind, skimmed(kind, data), data), most)), False
+    except Undecodable as error:
+        again = mended(kind, data) if error.cause == "corrupt" else None
+        if again is None:
+            raise
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        return _caused(lambda: decoded(_File(kind, again, data), most)), True
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def _caused(call: Callable[[], T]) -> T:
+    """Return what a call gives, or raise ``Undecodable`` with the cause of its failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return decoded(kind, most)
+            return call()
         except Undecodable:
             raise
+        except UnusableProfile as error:
+            raise Undecodable("profile") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise Undecodable("pixels") from error
         except MemoryError as error:
@@ -216,72 +248,120 @@ def _guarded(
             raise Undecodable("memory" if memory else "corrupt") from error
 
 
-def sniff(data: bytes) -> str | None:
-    """Return the format that the first bytes show, one of ``DECODERS``; None for any other."""
-    for kind, beginnings in BEGINNINGS.items():
-        if data.startswith(beginnings):
-            return kind
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    return "AVIF" if _is_avif(data) else None
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ``decode`` was given besides file and sizes."""
+
+    max_pixels: int
+    max_frames: int
+    seed: int
+    seconds: float
 
 
-def _is_avif(data: bytes) -> bool:
-    if data[4:8] != b"ftyp":
-        return False
-    # The major brand, its version, then compatible brands; HEIC has the same box without these.
-    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
-    return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
-
-
-def _decoded(
-    kind: str, data: bytes, spec: InputSpec, max_pixels: int, max_frames: int
-) -> DecodedImage:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
-    if kind == "JPEG":
-        return _jpeg(image, spec)
+def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
+    if file.kind == "JPEG":
+        return _jpeg(file, file.open(limits.max_pixels), spec)
+    film = _film(file, limits.max_pixels)
+    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds, tolerant)
+    scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
-    frames: list[NDArray[np.uint8]] = []
-    views: list[View] = []
-    within = reach(kind, image, data, max_pixels)
-    for position in spread(within, max_frames):
-        image.seek(position)
-        _check_size(image, max_pixels)
-        image.load()
+    for position, orientation, shot in _shots(file, walk):
+        if not position:
+            width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
+        look = partial(_looks, position, orientation, spec)
+        if film.single:
+            return _of(width, height, walk, [look(shot.image)])
+        scenes.add(position, shot, partial(_kept, shot.image, look))
+    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(limits.max_frames)])
+
+
+def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
+    """Yield the frames that are judged: position, how each is turned, and it in its colours."""
+    how = None
+    for position, shot in enumerate(walk):
+        # The first was checked; in later ones so small nobody recognises anything.
+        if position and min(shot.image.size) < MIN_SIDE:
+            continue
         # A PNG's may stand behind its pixels.
-        _forget_xmp(image)
-        # Pillow turns a TIFF itself when it loads.
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-        for background, flat in shown(image).items():
-            upright = _turned(flat, orientation)
-            if not frames:
-                width, height = upright.size
-            frames.append(prepare(upright, spec))
-            views.append(View(position, background))
-    return DecodedImage(width, height, tuple(frames), tuple(views), within)
+        _forget_xmp(shot.image)
+        orientation = _orientation(file.kind, shot.image)
+        if not position or file.kind == "TIFF":
+            # Pages of a TIFF have profiles of their own.
+            how = file.colours(shot.image)
+        yield position, orientation, shot._replace(image=_managed(shot.image, how))
 
 
-def _upright(kind: str, data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
-    if kind == "JPEG":
+def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
+    """Return what shows an image later, though it may change: made of a copy, if that is small."""
+    if image.width * image.height <= SMALL:
+        return partial(look, image.copy())
+    looks = look(image)
+    return lambda: looks
+
+
+def _looks(position: int, orientation: int, spec: InputSpec, image: Image.Image) -> Looks:
+    """Return the views of a frame with what they see."""
+    return [
+        (View(position, background), prepare(_turned(flat, orientation), spec))
+        for background, flat in shown(image).items()
+    ]
+
+
+def _of(width: int, height: int, walk: Walk, looks: Iterable[Looks]) -> DecodedImage:
+    views, frames = zip(*(look for each in looks for look in each), strict=True)
+    return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
+
+
+def _film(file: _File, max_pixels: int) -> Film:
+    """Open a file that is no JPEG, and look at no frame of it yet."""
+    if file.kind == "GIF":
+        gif = Gif(file.data)
+        _check_size(*gif.size, max_pixels)
+        return Film(gif.frames(), gif.single)
+    if file.kind == "PNG" and is_animated(file.data):
+        apng = Apng(file.data)
+        _check_size(*apng.size, max_pixels)
+        return Film(apng.frames(), apng.single)
+    if file.kind == "AVIF":
+        return avif_film(file.data, lambda data: replace(file, data=data).open(max_pixels))
+    image = file.open(max_pixels)
+    load = partial(loaded, image, file.data) if file.kind == "PNG" else None
+    return film_of(file.kind, image, load)
+
+
+def _upright(file: _File, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
+    if file.kind == "JPEG":
+        jpeg = file.open(max_pixels)
+        how = file.colours(jpeg)
         # Before it is drafted: an EXIF that cannot be read is dropped there.
-        orientation = _orientation(image)
-        share = min(1.0, max_side / max(image.size))
-        image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
-        image.load()
+        orientation = _orientation(file.kind, jpeg)
+        share = min(1.0, max_side / max(jpeg.size))
+        if how is None or how.smooth:
+            jpeg.draft("RGB", (ceil(jpeg.width * share), ceil(jpeg.height * share)))
+        jpeg.load()
+        image: Image.Image = jpeg
     else:
-        image.seek(view.frame)
-        _check_size(image, max_pixels)
-        image.load()
+        image = _frame(file, view.frame, max_pixels)
         _forget_xmp(image)
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-    turned = _turned(rgb(image, view.background), orientation)
+        how = file.colours(image)
+        orientation = _orientation(file.kind, image)
+    turned = _turned(rgb(_managed(image, how), view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return turned
+
+
+def _frame(file: _File, position: int, max_pixels: int) -> Image.Image:
+    """Return one of the frames within reach.
+
+    Raises:
+        Undecodable: There is none of this position.
+    """
+    walk = Walk(_film(file, max_pixels).frames, max_pixels, tolerant=True)
+    for place, shot in enumerate(walk):
+        if place == position:
+            return shot.image
+    raise Undecodable("corrupt")
 
 
 def _forget_xmp(image: Image.Image) -> None:
@@ -290,23 +370,29 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(name, None)
 
 
-def _jpeg(image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
-    orientation = _orientation(image)
+def _jpeg(file: _File, image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
+    orientation = _orientation("JPEG", image)
     width, height = image.size if orientation < 5 else image.size[::-1]
-    draft(image, spec)
+    how = file.colours(image)
+    if how is None or how.smooth:
+        draft(image, spec)
     image.load()
-    return DecodedImage(width, height, (prepare(_turned(rgb(image), orientation), spec),))
+    flat = rgb(_managed(image, how))
+    return DecodedImage(width, height, (prepare(_turned(flat, orientation), spec),))
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise Undecodable("pixels")
-    if min(image.size) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise Undecodable("too-small")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(kind: str, image: Image.Image) -> int:
     """Return how the image is turned, 1..8; 1 (upright) also where its EXIF cannot be read."""
+    if kind in ("TIFF", "HEIC"):
+        # Their decoders turn a picture when they load it.
+        return 1
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:
@@ -314,6 +400,10 @@ def _orientation(image: Image.Image) -> int:
         image.info.pop("exif", None)
         return 1
     return orientation if isinstance(orientation, int) and orientation in TURNS else 1
+
+
+def _managed(image: Image.Image, how: Colours | None) -> Image.Image:
+    return image if how is None else how.shown(image)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

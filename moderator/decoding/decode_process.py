@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.spec import InputSpec
-from moderator.decoding import landlock, sandbox
+from moderator.decoding import heif, landlock, sandbox
 from moderator.decoding.decode import Undecodable, decode
 from moderator.decoding.safe_copy import safe_copy
 from moderator.decoding.view import BACKGROUNDS, Layout, View
@@ -68,6 +68,10 @@ LAZY = (
 CODECS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-32")
 """What texts in images may be in."""
 
+WALK_SHARE = 0.5
+"""Of an image's time, after which no further frame of an animation is looked at: those seen by then
+are judged, where a time-out would leave none."""
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -83,6 +87,8 @@ def main() -> None:
     _import_the_rest()
     spec = InputSpec.from_json(given["input"])
     control = socket.socket(fileno=given["control"])
+    # Decode processes can load nothing any more.
+    heif.decoder()
     gc.freeze()
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, FORK.size, 2)
@@ -172,13 +178,14 @@ def serve(
             answer = _copied(data, room.buffer(slot), view, limits["max_pixels"], copy_side)
         else:
             fewer = {**limits, "max_frames": min(frames, limits["max_frames"]), "seed": seed}
+            fewer["seconds"] = given["timeout"] * WALK_SHARE
             answer = _answer(data, slot, room, spec, fewer)
         answers.write(json.dumps([number, answer]).encode() + b"\n")
         answers.flush()
 
 
 def _answer(
-    data: bytes, slot: int, room: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+    data: bytes, slot: int, room: SlotArena, spec: InputSpec, limits: Mapping[str, Any]
 ) -> dict[str, Any] | str:
     try:
         image = decode(data, spec, **limits)

@@ -134,6 +134,7 @@ class DecodePool:
         data: bytes,
         *,
         frames: int | None = None,
+        seed: int | None = None,
         view: View | None = None,
         budgets: Sequence[Budget] = (),
     ) -> Future[Decoded]:
@@ -142,6 +143,7 @@ class DecodePool:
         Args:
             data: The file.
             frames: Frames of an animation that are wanted at most; None: as the limits say.
+            seed: Chooses among frames, below 2**64; None: chance does.
             view: Where copies are made, what they are to show.
             budgets: Those of the posts that show it.
 
@@ -155,7 +157,9 @@ class DecodePool:
                 future.cancel()
                 return future
             wanted = self._limits.max_frames if frames is None else frames
-            self._queue.append(Job(data, future, wanted, view or WHOLE, budgets=budgets))
+            job = Job(data, future, wanted, view or WHOLE, budgets=budgets)
+            job.seed = job.seed if seed is None else seed
+            self._queue.append(job)
         self._wake()
         return future
 

@@ -39,7 +39,7 @@ class SafeCopy:
 def safe_copy(data: bytes, view: View, *, max_pixels: int, max_side: int) -> SafeCopy:
     """Return a frame of an image anew as JPEG: upright, RGB, without EXIF, ICC, XMP or comment.
 
-    The same bytes and figures give the same copy. Colour profiles are ignored, as for networks.
+    The same bytes and figures give the same copy. Colours are as viewers show them.
 
     Args:
         data: The file.

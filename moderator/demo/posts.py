@@ -133,7 +133,7 @@ def _broken() -> Iterator[DemoPost]:
         whole = jpeg(draw("house", 1000 + number, "posted"))
         for label, media_type, data in (
             ("text named .jpg", "image/jpeg", f"Not an image, number {number}.\n".encode()),
-            ("half a JPEG", "image/jpeg", whole[: len(whole) // 2]),
+            ("a JPEG without its head", "image/jpeg", whole[:3] + whole[-400:]),
             ("noise named .png", "image/png", b"\x89PNG\r\n\x1a\n" + whole[-400:]),
         ):
             yield DemoPost(

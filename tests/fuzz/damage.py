@@ -47,7 +47,7 @@ def damaged(seed: int, number: int) -> Damaged:
 def _changed(rng: random.Random, kind: str, parts: list[Part], others: list[Part]) -> list[Part]:
     """Change one thing, in a box within boxes where there are such."""
     at = rng.randrange(len(parts)) if parts else 0
-    opened = inner(parts[at]) if kind == "AVIF" and parts else None
+    opened = inner(parts[at]) if kind in ("AVIF", "HEIC") and parts else None
     if opened is not None and opened[1] and rng.random() < 0.8:
         front, boxes = opened
         body = front + join(kind, _changed(rng, kind, boxes, boxes))

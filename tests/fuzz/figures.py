@@ -107,6 +107,7 @@ FINDERS = {
     "PNG": _png,
     "WEBP": _webp,
     "AVIF": _avif,
+    "HEIC": _avif,
     "GIF": _gif,
     "TIFF": _tiff,
 }

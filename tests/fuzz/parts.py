@@ -149,6 +149,7 @@ SPLITTERS = {
     "PNG": _png,
     "WEBP": _webp,
     "AVIF": _avif,
+    "HEIC": _avif,
     "GIF": _gif,
     "TIFF": lambda data: [Part(b"", data)],
 }
@@ -157,6 +158,7 @@ WRITERS = {
     "PNG": _write_png,
     "WEBP": _write_webp,
     "AVIF": _write_avif,
+    "HEIC": _write_avif,
     "GIF": _write_gif,
     "TIFF": lambda part: part.body,
 }

@@ -1,14 +1,16 @@
 """Sound files of every format and of most of their variants, to be damaged. Not a test itself."""
 
 import functools
+import io
 import struct
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from tests.moderator.pictures import animation, encoded, picture
+from tests.moderator.profiles import STEP, gama, of_curve, of_grey, of_table, with_chunks
 
-KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF")
+KINDS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC", "TIFF")
 
 
 @functools.cache
@@ -42,6 +44,10 @@ def _jpegs() -> list[bytes]:
     ]
     files = [encoded(image, "JPEG", **each) for each in options]
     files += [encoded(image.convert(mode), "JPEG") for mode in ("L", "CMYK")]
+    files += [
+        encoded(image, "JPEG", icc_profile=of_curve(STEP)),
+        encoded(image.convert("CMYK"), "JPEG", icc_profile=of_table(b"CMYK", STEP)),
+    ]
     return [*files, encoded(_noisy(900, 700), "JPEG", progressive=True, quality=60)]
 
 
@@ -57,6 +63,8 @@ def _pngs() -> list[bytes]:
         encoded(image, "PNG", pnginfo=text, icc_profile=profile, exif=_exif()),
         encoded(image.quantize(60), "PNG", transparency=3),
         encoded(Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257), "PNG"),
+        encoded(image.convert("L"), "PNG", icc_profile=of_grey(STEP)),
+        with_chunks(encoded(image, "PNG"), gama(0.2), (b"cICP", bytes((9, 16, 0, 1)))),
         animation("PNG", 4),
     ]
     return files + [encoded(image.convert(mode), "PNG") for mode in ("1", "LA", "RGBA")]
@@ -74,7 +82,7 @@ def _webps() -> list[bytes]:
     return [
         encoded(image, "WEBP"),
         encoded(image, "WEBP", lossless=True, exif=_exif()),
-        encoded(image.convert("RGBA"), "WEBP", quality=50),
+        encoded(image.convert("RGBA"), "WEBP", quality=50, icc_profile=of_table(b"RGB ", STEP)),
         animation("WEBP", 5),
         encoded(image, "WEBP", save_all=True, append_images=[picture(96, 72)], lossless=True),
     ]
@@ -90,6 +98,24 @@ def _avifs() -> list[bytes]:
     ]
 
 
+def _heics() -> list[bytes]:
+    from pillow_heif import from_pillow
+
+    def heic(source: Image.Image, **options: object) -> bytes:
+        file = io.BytesIO()
+        from_pillow(source).save(file, format="HEIF", **options)
+        return file.getvalue()
+
+    image = _noisy()
+    return [
+        heic(image),
+        heic(image, exif=_exif().tobytes()),
+        heic(image, icc_profile=of_curve(STEP)),
+        heic(image.convert("RGBA")),
+        heic(picture(600, 400), tile_size=256),
+    ]
+
+
 def _tiffs() -> list[bytes]:
     image = _noisy()
     compressions = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
@@ -99,6 +125,7 @@ def _tiffs() -> list[bytes]:
     ]
     files += [encoded(image.convert(mode), "TIFF") for mode in ("L", "CMYK", "LAB", "F", "I", "P")]
     files.append(encoded(image, "TIFF", compression="tiff_lzw", strip_size=500))
+    files.append(encoded(image.convert("CMYK"), "TIFF", icc_profile=of_table(b"CMYK", STEP)))
     return [*files, animation("TIFF", 4), _big_endian()]
 
 
@@ -127,5 +154,6 @@ MAKERS = {
     "GIF": _gifs,
     "WEBP": _webps,
     "AVIF": _avifs,
+    "HEIC": _heics,
     "TIFF": _tiffs,
 }

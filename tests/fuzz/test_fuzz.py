@@ -2,7 +2,8 @@
 
 import pytest
 
-from moderator.decoding.decode import CAUSES, sniff
+from moderator.decoding.decode import CAUSES
+from moderator.decoding.formats import sniff
 from tests.fuzz.damage import damaged
 from tests.fuzz.parts import join, split
 from tests.fuzz.run import default_folder, run

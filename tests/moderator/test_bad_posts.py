@@ -19,8 +19,10 @@ from kafka import KafkaProducer
 from PIL import Image
 
 from moderator.compose import NamedImage, build_record
+from moderator.decoding.icc import LEVELS
 from tests.moderator.member import Member, Network, until
 from tests.moderator.pictures import encoded, png_header, solid
+from tests.moderator.profiles import chunk, iccp, of_curve, with_chunks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -95,6 +97,17 @@ def sixteen_bit(image: Image.Image) -> bytes:
     return encoded(Image.fromarray(pixels), "PNG")
 
 
+def damaged_comment(image: Image.Image) -> bytes:
+    data = encoded(image, "PNG")
+    at = data.index(b"IDAT") - 4
+    return data[:at] + chunk(b"tEXt", b"comment\0none")[:-1] + b"?" + data[at:]
+
+
+def profile_too_long(image: Image.Image) -> bytes:
+    profile = of_curve(LEVELS**2) + bytes(5 * 2**20)
+    return with_chunks(encoded(image, "PNG"), iccp(profile))
+
+
 def palette_with_alpha(image: Image.Image) -> bytes:
     return encoded(image.quantize(200), "PNG", transparency=3)
 
@@ -120,7 +133,12 @@ def unusual(drawn: Callable[..., bytes]) -> dict[str, Sent]:
             jpeg, "flag", "malformed", None, (*IMAGE, ("content-type", b"text/html"))
         ),
         "wrong base64": Sent(as_json({"data": "%%%"}), "flag", "malformed", None, ()),
-        "truncated JPEG": Sent(jpeg[: len(jpeg) // 2], "flag", "undecodable", "corrupt"),
+        "head of a JPEG": Sent(jpeg[:300], "flag", "undecodable", "corrupt"),
+        "truncated JPEG": Sent(jpeg[: len(jpeg) * 9 // 10], None, "judged"),
+        "PNG with a damaged comment": Sent(damaged_comment(revolver), "flag", "match"),
+        "profile that nobody can apply": Sent(
+            profile_too_long(revolver), "flag", "undecodable", "profile"
+        ),
         "60,000 x 60,000": Sent(png_header(60_000, 60_000), "flag", "undecodable", "pixels"),
         "zip bomb in a comment": Sent(text_bomb(), None, None),
         "zip bomb in the pixels": Sent(data_bomb(), None, None),
@@ -176,6 +194,7 @@ def test_every_kind_of_bad_post_gets_the_decision_the_design_names(
             assert found["cause"] == sent.cause, name
     assert said["animated"]["images"][0]["frame"] > 0
     assert [said["turned by EXIF"]["images"][0][side] for side in ("width", "height")] == [320, 320]
+    assert said["truncated JPEG"]["images"][0]["partial"]
     assert said["CMYK"]["types"][0]["type"] == "revolver"
     assert decisions[good]["reason"] == "match"
     dead = {

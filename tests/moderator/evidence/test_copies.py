@@ -214,6 +214,18 @@ def test_copies_are_made_in_processes_of_their_own(pool) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_copies_the_frame_and_the_background_that_decided(pool) -> None:
+    frames = [Image.new("RGBA", (64, 64), (n * 60, 0, 0, 100)) for n in range(4)]
+    file = io.BytesIO()
+    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:], duration=100)
+    data = file.getvalue()
+    views = [View(frame, background) for frame in (0, 3) for background in ("white", "black")]
+    copies = [pool.copied(data, view, 60) for view in views]
+    assert copies == [safe_copy(data, view, **FIGURES).data for view in views]
+    assert len(set(copies)) == 4
+
+
+@pytest.mark.slow
 def test_a_copy_that_nobody_waits_for_gives_its_slot_back(pool) -> None:
     data, large = burdened("JPEG"), noise()
     for _ in range(20):

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from moderator.decoding.view import WHOLE, View
 from moderator.evidence.files import Files, open_files
 from moderator.evidence.store import STALE, EvidenceStore, copy_name, post_name
 from moderator.records import Record, digest
 
-COPY = copy_name(digest(b"a picture"), 0)
-OTHER = copy_name(digest(b"another"), 2)
+COPY = copy_name(digest(b"a picture"), WHOLE)
+OTHER = copy_name(digest(b"another"), View(2))
 JPEG = b"\xff\xd8 a copy"
 
 
