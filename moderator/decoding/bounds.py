@@ -13,10 +13,10 @@ BYTES_PER_PIXEL = {
 """Bytes of memory that decoding takes at its peak for each pixel, in the costliest mode.
 
 Measured as the growth of the address space with pictures of 4 to 16 million pixels, and rounded up:
-JPEG 14.9 (with a steep colour profile), PNG 17.0 (22.3 with a colour profile, so that the largest of
-those end as ``memory``), HEIC 17.4, WebP 26.7, GIF 14.0 and
-AVIF 20.8 (transparent: the decoder's own canvases, Pillow's image, and what it shows on white and
-on black), BMP 8.2, TIFF 25.2 (32-bit grey, stretched as floats).
+JPEG 14.9 (with a steep colour profile), PNG 17.0 (22.3 with a colour profile: the largest of those
+end as ``memory``), WebP 26.7, GIF 14.0 and AVIF 20.8 (transparent: the decoder's own canvases,
+Pillow's image, and what it shows on white and on black), HEIC 17.4 (transparent), BMP 8.2, TIFF
+25.2 (32-bit grey, stretched as floats).
 """
 
 RESERVE = 32 * 2**20
