@@ -14,7 +14,15 @@ import click
 
 from moderator.dead_letters.commands import dead_letters
 from moderator.evidence.commands import evidence
-from moderator.options import Group, Tuned, configured, consoles, exit_code, version
+from moderator.options import (
+    Group,
+    Tuned,
+    configured,
+    consoles,
+    exit_code,
+    open_standard_streams,
+    version,
+)
 from moderator.release_commands import release
 
 if TYPE_CHECKING:
@@ -66,15 +74,16 @@ def worker(settings: "Settings") -> int:
 def drain(settings: "Settings", leave: bool) -> int:
     """Have the worker on this machine finish what it has read, commit and exit.
 
-    It is asked over its own port, so this needs the worker's settings; in Kubernetes it may be the
-    preStop hook. Ends when the worker has: exit code 1 where that takes longer than its drain time.
+    It is asked over a Unix socket that only its own user may use. Where a machine runs several
+    members, this needs the member's instance. In Kubernetes it may be the preStop hook. Ends when
+    the worker's process has: exit code 1 where that takes longer than its drain time.
 
     A static member (group_instance_id) keeps its partitions for its restart. With --leave they go
     to the others at once; it works as well where that member has died, from any machine.
 
     \b
     Examples:
-      moderator drain --config worker.toml
+      moderator drain
       moderator drain --leave --set group_instance_id=moderator-3 --set bootstrap_servers=kafka:9092
     """
     from moderator.draining import run_drain
@@ -278,6 +287,7 @@ for group in (release, dead_letters, evidence):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 not all of it, 2 a named error, 130 Ctrl-C."""
+    open_standard_streams()
     sys.exit(exit_code(cli, arguments))
 
 

@@ -21,6 +21,7 @@ Reason = Literal[
     "malformed",
     "override",
     "deleted",
+    "no-images",
 ]
 
 UNJUDGED: tuple[Reason, ...] = ("undecodable", "unreachable", "malformed")
@@ -34,6 +35,7 @@ SEVERITY: Mapping[Reason, int] = {
     "override": 1,
     "no-match": 0,
     "deleted": 0,
+    "no-images": 0,
 }
 """How bad an image is: firearm > unjudgeable > near-miss > pass (design section 3)."""
 
@@ -192,13 +194,9 @@ def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:
 
 
 def decide_post(images: Sequence[ImageDecision], max_types: int) -> PostDecision:
-    """Join the decisions of a post's images: as bad as its worst.
-
-    Raises:
-        ValueError: There are no images.
-    """
+    """Join the decisions of a post's images: as bad as its worst. One without images passes."""
     if not images:
-        raise ValueError("a post without images is malformed, not decided by its images")
+        return PostDecision("pass", "no-images")
     worst = max(range(len(images)), key=lambda place: (_badness(images[place]), -place))
     found = images[worst]
     # The types of a flagged post are those it is flagged for, not those of its near misses.

@@ -1,55 +1,38 @@
 """Have a running member drain, and take one that is gone for good out of its group.
 
-The member is asked over its own port, which takes this from its own machine only: so it works from
-a container's preStop hook, and from nowhere else. A static member (KIP-345) keeps its place in
-the group until its session ends; ``leave`` gives the place up at once, whether the member has just
-drained or died long ago. Knows nothing of posts.
+The member is asked over its Unix socket (``moderator.drain_socket``): so it works from a
+container's preStop hook. A static member (KIP-345) keeps its place in the group until its session
+ends; ``leave`` gives the place up at once, whether the member has just drained or died long ago.
 """
 
-import http.client
-import json
+import os
+import select
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
+from moderator.drain_socket import Member, ask, default_folder, member_name, members, socket_path
 from moderator.errors import BadSettings, Unavailable
-from moderator.probes import DRAIN, NAME_HEADER
 from moderator.settings import Kafka, Settings
-
-ANSWER = 5.0
-"""Seconds that one answer of the member may take."""
 
 LEAVING = 10.0
 """Seconds beyond the drain time until a member must be gone: it leaves, and frees its memory."""
 
-LOOK = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a member said when it was asked to drain."""
-
-    status: int
-    text: str
-
-
-def member_name(kafka: Kafka) -> str:
-    """Return what tells a member from every other, as JSON: group, instance and static name."""
-    return json.dumps([kafka.group, kafka.instance, kafka.group_instance_id])
+NAMING = ("group", "instance", "group_instance_id")
+"""Settings that name a member; where none is given, the only member of this machine is meant."""
 
 
 def run_drain(settings: Settings, out: Console, *, leave: bool) -> int:
     """Drain the member of these settings on this machine, if it runs, and have it leave.
 
     Args:
-        settings: Those of the member.
+        settings: Those of the member; where they do not name it, the only one that runs here.
         out: Where it is said what was done.
         leave: Whether a static member gives up its place in the group for good.
 
     Returns:
-        The exit code: 0, or 1 where the member is still there after its drain time.
+        The exit code: 0, or 1 where the member's process is still there after its drain time.
 
     Raises:
         BadSettings: ``leave`` without ``group_instance_id``, or the brokers refuse.
@@ -61,13 +44,14 @@ def run_drain(settings: Settings, out: Console, *, leave: bool) -> int:
             "when it drains"
         )
     begin = time.monotonic()
-    answer = ask(settings)
-    if answer is None or answer.status != 202:
-        said = _not_here(settings, answer)
+    folder = settings.serving.runtime_folder or default_folder()
+    member = _asked(settings.kafka, folder)
+    if member is None:
+        said = _not_here(settings.kafka, folder)
         if not leave:
             raise Unavailable(said)
         out.print(said, highlight=False, soft_wrap=True)
-    elif not _gone(settings, begin + settings.pipeline.drain_timeout + LEAVING):
+    elif not _gone(member, begin + settings.pipeline.drain_timeout + LEAVING):
         out.print(f"still there after {time.monotonic() - begin:.1f} s", highlight=False)
         return 1
     else:
@@ -77,9 +61,13 @@ def run_drain(settings: Settings, out: Console, *, leave: bool) -> int:
     return 0
 
 
-def ask(settings: Settings) -> Answer | None:
-    """Ask the member to drain; None where nothing answers at its port."""
-    return _request(settings, "POST")
+def _asked(kafka: Kafka, folder: Path) -> Member | None:
+    """Ask the member that is meant to drain; None where it does not run here."""
+    wanted = socket_path(folder, member_name(kafka))
+    if not wanted.exists() and not kafka.model_fields_set & set(NAMING):
+        running = [path for path, _ in members(folder)]
+        wanted = running[0] if len(running) == 1 else wanted
+    return ask(wanted, drain=True)
 
 
 def remove_member(kafka: Kafka) -> bool:
@@ -129,44 +117,22 @@ def _say_left(kafka: Kafka, out: Console) -> None:
     out.print(f"{kafka.group_instance_id} {said}", highlight=False, soft_wrap=True)
 
 
-def _not_here(settings: Settings, answer: Answer | None) -> str:
-    at = f"{_host(settings)}:{settings.serving.http_port}"
-    if answer is None:
-        return f"no member answers at {at}; check http_host and http_port"
-    return f"no draining at {at}: {answer.text}"
-
-
-def _gone(settings: Settings, deadline: float) -> bool:
-    """Wait until the member's port is closed, which is the last thing it does."""
-    return _until(lambda: _request(settings, "HEAD") is None, deadline)
-
-
-def _until(condition: Callable[[], bool], deadline: float) -> bool:
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK)
-    return True
-
-
-def _request(settings: Settings, method: str) -> Answer | None:
-    connection = http.client.HTTPConnection(
-        _host(settings), settings.serving.http_port, timeout=ANSWER
+def _not_here(kafka: Kafka, folder: Path) -> str:
+    running = ", ".join(member.name for _, member in members(folder)) or "none"
+    return (
+        f"no member {member_name(kafka)} (group, instance, group_instance_id) listens in {folder}; "
+        f"members there: {running}; give the member's settings, runtime_folder among them"
     )
+
+
+def _gone(member: Member, deadline: float) -> bool:
+    """Wait until a member's process has ended; return whether it has."""
     try:
-        path = DRAIN if method == "POST" else "/livez"
-        connection.request(method, path, headers={NAME_HEADER: member_name(settings.kafka)})
-        response = connection.getresponse()
-        return Answer(response.status, response.read().decode(errors="replace").strip())
-    except ConnectionRefusedError:
-        return None
-    except (OSError, http.client.HTTPException) as error:
-        return Answer(0, str(error) or type(error).__name__)
+        process = os.pidfd_open(member.process)
+    except ProcessLookupError:
+        return True
+    try:
+        left = max(0.0, deadline - time.monotonic())
+        return bool(select.select([process], [], [], left)[0])
     finally:
-        connection.close()
-
-
-def _host(settings: Settings) -> str:
-    """Return where a member of this machine answers; one that listens everywhere: on loopback."""
-    host = settings.serving.http_host
-    return "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 - compared, not listened on
+        os.close(process)

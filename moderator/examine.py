@@ -132,7 +132,7 @@ class Examiner:
         What is left out of it is settled here, so that all of a batch is judged alike.
         """
         pictures = [[self._picture(image) for image in post.images] for post in posts]
-        level = self._load.level if self._load else Level.WHOLE
+        level = self._load.begun(posts, time.time() * 1000) if self._load else Level.WHOLE
         batch = Batch(posts, pictures, time.monotonic(), level, keep=self._keep_data)
         for post in posts:
             expected = self._canaries.expected(post.record)

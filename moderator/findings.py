@@ -39,7 +39,8 @@ class TopicFacts:
 
     ``replicas`` and ``insync`` are of the partition with the fewest, ``leaderless`` counts
     partitions without a leader; ``operations`` are what this user may do, such as ``WRITE``;
-    ``configs`` is None where they may not be read.
+    ``configs`` is None where they may not be read. ``writers`` are the principals that may write,
+    such as ``User:moderator``; None where that is not known.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TopicFacts:
     insync: int
     operations: frozenset[str]
     configs: Mapping[str, str] | None
+    writers: frozenset[str] | None = None
 
     def number(self, name: str) -> int | None:
         """Return a number of the topic's configuration, None where it is not known."""
@@ -210,7 +212,14 @@ def _shares(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
 def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
     if not facts.authorizer:
         yield Finding("ok", "permissions", "the brokers have no authorizer: all is permitted")
+        yield Finding(
+            "WARN",
+            "who may write prototypes and control",
+            "anybody: the brokers have no authorizer",
+            "set one up, outside of development",
+        )
         return
+    yield from _writers(facts, settings)
     for role, topic in facts.topics.items():
         if topic is None:
             continue
@@ -230,6 +239,26 @@ def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
     else:
         grant = _granting(settings, "--operation IdempotentWrite --cluster")
         yield _permission("idempotent writes", _may_write_idempotently(facts), grant)
+
+
+def _writers(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
+    """Say who else may write the topics that decide what members serve."""
+    trusted = {*settings.kafka.trusted_writers, f"User:{settings.kafka.sasl_username}"}
+    for role in COMPACTED:
+        topic = facts.topics.get(role)
+        if topic is None:
+            continue
+        what = f"who may write {topic.name}"
+        if topic.writers is None:
+            grant = _granting(settings, "--operation Describe --cluster")
+            yield Finding("WARN", what, "not shown to this user", grant)
+            continue
+        others = sorted(topic.writers - trusted)
+        if others:
+            mend = "take Write from them, or name them in trusted_writers"
+            yield Finding("FAIL", what, f"{', '.join(others)}, besides this group's own", mend)
+        else:
+            yield Finding("ok", what, "this group's own principals alone")
 
 
 def _operations(role: str) -> tuple[str, ...]:

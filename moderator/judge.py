@@ -6,9 +6,10 @@ images as they were given.
 """
 
 import json
+import os
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -100,7 +101,9 @@ def run_decide(
         ModelError: The release cannot be served.
     """
     release = load_release(settings.judging.release)
-    files = list(expanded(paths))
+    left_out: Counter[str] = Counter()
+    files = list(expanded(paths, left_out))
+    _say_left_out(err, left_out)
     if not files:
         return 0
     reader = Files(settings.limits.max_post_bytes)
@@ -130,17 +133,21 @@ def _alone(settings: Settings, files: int) -> Settings:
     )
 
 
-def expanded(paths: Iterable[Path]) -> Iterator[Path]:
+def expanded(paths: Iterable[Path], left_out: Counter[str] | None = None) -> Iterator[Path]:
     """Yield the files that paths stand for, see ``run_decide``.
+
+    Args:
+        paths: As they were given.
+        left_out: Counts by their suffix the files of folders that are not yielded.
 
     Raises:
         BadSettings: A folder holds no images.
     """
     for path in paths:
         if path == STDIN:
-            yield from (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
+            yield from _listed(sys.stdin.buffer)
         elif _is_folder(path):
-            found = sorted(p for p in path.rglob("*") if _is_image(p))
+            found = sorted(p for p in path.rglob("*") if _is_image(p, left_out))
             if not found:
                 raise BadSettings(f"{path} holds no image files; name another folder, or files")
             yield from found
@@ -148,9 +155,34 @@ def expanded(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _is_image(path: Path) -> bool:
+def _listed(lines: Iterable[bytes]) -> Iterator[Path]:
+    """Yield the files of a list: names are bytes, and need be no text in any encoding."""
+    for line in lines:
+        name = line.rstrip(b"\n")
+        if name.strip():
+            yield Path(os.fsdecode(name))
+
+
+def _say_left_out(err: Console, left_out: Counter[str]) -> None:
+    if left_out:
+        kinds = ", ".join(f"{suffix or 'none'} {n}" for suffix, n in left_out.most_common(5))
+        err.print(
+            f"left out {left_out.total()} files that are no images by their suffix ({kinds}); "
+            "name them to have them decided",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _is_image(path: Path, left_out: Counter[str] | None = None) -> bool:
     try:
-        return media_type(path) != "image/unknown" and path.is_file()
+        if not path.is_file():
+            return False
+        named = media_type(path) != "image/unknown"
+        if not named and left_out is not None:
+            left_out[_printable(path.suffix)] += 1
+        return named
     except OSError:
         # It may be one that nobody is let at: opening it says so.
         return True

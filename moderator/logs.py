@@ -82,10 +82,11 @@ def _send(form: logging.Formatter, stream: TextIO | None, level: str) -> logging
 
 
 class Seldom(logging.Filter):
-    """Lets a library's line of one kind through once in ``SELDOM`` seconds, with a count.
+    """Lets a line that repeats through once in ``SELDOM`` seconds, with a count.
 
-    Lines are of one kind where logger, level and message are the same but for what is filled in.
-    The next that is let through says in ``repeated`` how many were left out before it.
+    A library's lines repeat where logger, level and message are the same but for what is filled
+    in; warnings of ours where they are the same altogether, so that none that says anything new
+    is left out. The next that is let through says in ``repeated`` how many were left out before.
 
     Args:
         clock: Seconds that never go back.
@@ -98,9 +99,10 @@ class Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is to be written."""
-        if record.name.partition(".")[0] not in QUIET:
+        ours = record.name.partition(".")[0] not in QUIET
+        if ours and record.levelno < logging.WARNING:
             return True
-        kind = (record.name, record.levelno, str(record.msg))
+        kind = (record.name, record.levelno, record.getMessage() if ours else str(record.msg))
         now = self._clock()
         written, left_out = self._written.get(kind, (-math.inf, 0))
         if now - written < SELDOM:

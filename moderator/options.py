@@ -1,7 +1,10 @@
 """What all commands share: settings from options, help, and how errors end. Knows no command."""
 
 import difflib
+import errno
 import functools
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,9 @@ WRONG = 2
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+
+OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of writing to the standard output."""
 
 Command = Callable[..., int]
 
@@ -107,6 +113,17 @@ def version(ctx: click.Context, _: click.Parameter, wished: bool) -> None:
 
 def exit_code(cli: click.Command, arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; an error with an owner is said in one line."""
+    try:
+        code = _ran(cli, arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_LOST:
+            raise
+        return _output_lost(error)
+    return code
+
+
+def _ran(cli: click.Command, arguments: Sequence[str] | None) -> int:
     from models.errors import ModelError
     from moderator.errors import ModeratorError
 
@@ -124,6 +141,34 @@ def exit_code(cli: click.Command, arguments: Sequence[str] | None) -> int:
         return _failed(str(error))
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+
+
+def _output_lost(error: OSError) -> int:
+    """Say that the standard output takes no more; whoever closed a pipe knows it already."""
+    # What is still buffered would be tried again, and reported, when the interpreter ends.
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return 1
+    return _failed(
+        f"the standard output cannot be written: {error.strerror}; free room, or name another place"
+    )
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of the descriptors 0 to 2 on nothing.
+
+    The next file opened would get its number otherwise, and what is printed would go there.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Inherited, as standard streams are: in a child it would be closed again.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            stream = os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False)
+            setattr(sys, name, stream)
 
 
 def _usage(error: click.UsageError) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from statistics import median_low
 
-SILENCE = 60.0
-"""Seconds without a batch after which nothing is waiting: no batch is on its way for so long."""
+SILENCE = 10.0
+"""Seconds without a batch after which nothing is waiting, whatever the settings say."""
 
 
 class Level(IntEnum):
@@ -66,9 +66,25 @@ class Shedding:
 
     def level(self, now: float) -> Level:
         """Return what a batch that is begun now leaves out."""
-        if self._observed is not None and now - self._observed > self._quiet:
-            self._level = Level.WHOLE
-            self._raise_at = self._calm_since = self._observed = None
+        silent = 0.0 if self._observed is None else now - self._observed
+        if self._observed is not None and silent > self._quiet:
+            # Nothing is waiting: as long a calm as the silence, a level for each recovery.
+            steps = int(silent // self._quiet)
+            self._level = Level(max(Level.WHOLE, self._level - steps))
+            self._observed += steps * self._quiet
+            self._raise_at = self._calm_since = None
+        return self._level
+
+    def begun(self, age: float, now: float) -> Level:
+        """Take the age in seconds of posts that are begun now; return the level for them.
+
+        They will be older when they are judged, so that late ones raise the level, and young ones
+        say nothing: a backlog is known by its first batch, and not by those begun meanwhile.
+        """
+        self.level(now)
+        if 0 < self._objective.age < age:
+            self._observed = now
+            self._late(now)
         return self._level
 
     def observe(self, age: float, now: float) -> Level:
@@ -87,6 +103,7 @@ class Shedding:
 
     @property
     def _quiet(self) -> float:
+        """Seconds of silence that count as calm enough to take a level back."""
         return max(SILENCE, self._objective.recovery)
 
     def _late(self, now: float) -> None:

@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from rich.console import Console
 from rich.progress import Progress
 
+from models.release import load_release
 from moderator.canary import Expectation, signed
 from moderator.compose import (
     Form,
@@ -173,6 +174,7 @@ def run_post(
         BadSettings: The options contradict each other.
         Unavailable: The broker or the topic cannot be reached.
     """
+    _say_unknown_type(settings, canary, err)
     failed = 0
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("posting", total=len(paths))
@@ -202,6 +204,15 @@ def _line(console: Console, text: str) -> None:
     else:
         # The console would turn tabs into spaces, and programs split at tabs.
         console.file.write(f"{text}\n")
+
+
+def _say_unknown_type(settings: Settings, canary: Expectation | None, err: Console) -> None:
+    """Say that the release of these settings has no such type; the overlay may add it."""
+    if canary is None or canary.type is None:
+        return
+    if canary.type not in load_release(settings.judging.release).types.names:
+        _line(err, f"release {settings.judging.release} has no type {canary.type}: unless a "
+                   "prototype adds it, this canary will be counted as wrong")  # fmt: skip
 
 
 def _secret(settings: Settings, canary: Expectation | None) -> str:

@@ -1,73 +1,69 @@
-"""Serve /metrics, /livez, /readyz and reports on one port, and take /drain from this machine.
+"""Serve /metrics, /livez, /readyz and reports over HTTP, on one thread.
 
-Knows nothing of what is measured, watched, reported or drained.
+One thread serves all connections (asyncio), so that connections that say nothing cost no thread
+and cannot keep a probe from its answer. A request that does not arrive in time, or an answer that
+is not taken in time, ends its connection; of too many connections the oldest goes first.
 """
 
+import asyncio
 import errno
-import ipaddress
 import json
+import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from moderator.errors import BadSettings
 from moderator.watchdog import Watchdog
 
+logger = logging.getLogger(__name__)
+
 PLAIN = "text/plain; charset=utf-8"
 
-DRAIN = "/drain"
-NAME_HEADER = "X-Moderator-Member"
-"""Names the member that is meant to drain; no web page can have a browser send it here."""
+REQUEST_SECONDS = 5.0
+"""Seconds in which a request's head must have arrived, and again its answer be taken."""
 
+REQUEST_BYTES = 16 * 1024
+"""Bytes of a request's head at most."""
 
-@dataclass(frozen=True)
-class Draining:
-    """How this member is made to drain: the name it must be asked by, and what is called then."""
+MOST_CONNECTIONS = 128
+"""Connections at once; a further one ends the oldest."""
 
-    name: str
-    begin: Callable[[], None]
-
+PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 
 Report = Callable[[], Mapping[str, Any]]
-"""Gives what a path of its own tells, as plain data; called on the server's threads."""
+"""Returns the data of a path as plain values; called on the server's thread."""
+
+Answer = tuple[int, str, bytes]
+"""Status, content type and body."""
 
 
 class Probes:
-    """An HTTP server on threads of its own, serving from construction until it is closed.
+    """An HTTP server on a thread of its own, serving from construction until it is closed.
 
     Args:
-        host: Address to listen on.
+        host: Address or name to listen on, IPv4 or IPv6; empty: all addresses.
         port: Port; 0 for any free one.
         watchdog: Says whether this process lives and is ready.
-        draining: What a POST of /drain begins; None: there is no such thing.
 
     Raises:
         BadSettings: The address cannot be listened on.
     """
 
-    def __init__(
-        self, host: str, port: int, watchdog: Watchdog, draining: Draining | None = None
-    ) -> None:
+    def __init__(self, host: str, port: int, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
         self._reports: dict[str, Report] = {}
-
-        class Handler(_Handler):
-            watched = watchdog
-            reports = self._reports
-            drains = draining
-
-        try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
-        except (OSError, UnicodeError) as error:
-            raise BadSettings(_refusal(host, port, error)) from None
-        self._server.daemon_threads = True
-        self.port = int(self._server.server_address[1])
+        self._open: dict[asyncio.StreamWriter, None] = {}
+        listening = _listening(host, port)
+        self.port = int(listening.getsockname()[1])
+        self._loop = asyncio.new_event_loop()
+        self._ended = asyncio.Event()
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="probes", daemon=True
+            target=self._run, args=(listening,), name="probes", daemon=True
         )
         self._thread.start()
 
@@ -77,9 +73,9 @@ class Probes:
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join(5)
 
     def __enter__(self) -> Self:
         return self
@@ -92,73 +88,107 @@ class Probes:
     ) -> None:
         self.close()
 
+    def _run(self, listening: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(listening))
+
+    async def _serve(self, listening: socket.socket) -> None:
+        server = await asyncio.start_server(self._connected, sock=listening, limit=REQUEST_BYTES)
+        await self._ended.wait()
+        server.close()
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= MOST_CONNECTIONS:
+            next(iter(self._open)).transport.abort()
+        self._open[writer] = None
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(self._answered(head))
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            # The other end is slow, gone or no client of HTTP.
+            writer.transport.abort()
+        except Exception:
+            # A report of ours that fails must not leave its client waiting.
+            logger.exception("a request was not answered")
+            writer.transport.abort()
+        finally:
+            self._open.pop(writer, None)
+
+    def _answered(self, head: bytes) -> bytes:
+        """Return the whole response to a request."""
+        method, path = _request(head)
+        if method not in ("GET", "HEAD"):
+            status, kind, body = 405, PLAIN, b"only GET and HEAD are served\n"
+        else:
+            status, kind, body = self._answer(path)
+        phrase = PHRASES.get(status, "Service Unavailable")
+        lines = (
+            f"HTTP/1.1 {status} {phrase}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        top = "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+        return top if method == "HEAD" else top + body
+
+    def _answer(self, path: str) -> Answer:
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest()
+        if path == "/livez":
+            return _said(self._watchdog.stalled())
+        if path == "/readyz":
+            faults = [f"not yet: {name}" for name in self._watchdog.missing()]
+            return _said(faults, self._watchdog.remarks())
+        if path in self._reports:
+            body = json.dumps(self._reports[path](), indent=2)
+            return 200, "application/json", f"{body}\n".encode()
+        return 404, PLAIN, b"there are /metrics, /livez and /readyz\n"
+
+
+def _request(head: bytes) -> tuple[str, str]:
+    """Return method and path of a request's head; empty where it is none."""
+    line = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    return (line[0], line[1].partition("?")[0]) if len(line) == 3 else ("", "")
+
+
+def _said(faults: list[str], remarks: Sequence[str] = ()) -> Answer:
+    text = "\n".join([*(faults or ["ok"]), *remarks])
+    return 503 if faults else 200, PLAIN, f"{text}\n".encode()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a host's first address.
+
+    Raises:
+        BadSettings: It cannot.
+    """
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        every = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            address[:2], family=family, backlog=MOST_CONNECTIONS, dualstack_ipv6=every
+        )
+    except (OSError, UnicodeError) as error:
+        raise BadSettings(_refusal(host, port, error)) from None
+
 
 def _refusal(host: str, port: int, error: OSError | UnicodeError) -> str:
     """Say why an address cannot be listened on, and which setting mends it."""
-    where = f"listening on {host}:{port}"
+    where = f"listening on {f'[{host}]' if ':' in host else host}:{port}"
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
         return f"{where} is in use; choose another http_port (0: any free one)"
     if number == errno.EACCES:
         return f"{where} is not permitted; choose an http_port above 1023 (0: any free one)"
     reason = getattr(error, "strerror", None) or "not a host's name"
-    return f"{where} fails: {reason}; http_host must be an IPv4 address of this machine or its name"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    watched: ClassVar[Watchdog]
-    reports: ClassVar[Mapping[str, Report]]
-    drains: ClassVar[Draining | None]
-    timeout = 10
-    server_version = "moderator"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path == "/metrics":
-            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
-        elif path == "/livez":
-            self._report(self.watched.stalled())
-        elif path == "/readyz":
-            faults = [f"not yet: {name}" for name in self.watched.missing()]
-            self._report(faults, self.watched.remarks())
-        elif path in self.reports:
-            body = json.dumps(self.reports[path](), indent=2)
-            self._answer(200, f"{body}\n".encode(), "application/json")
-        else:
-            self._answer(404, b"there are /metrics, /livez and /readyz\n", PLAIN)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_POST(self) -> None:
-        draining = self.drains
-        if draining is None or self.path != DRAIN:
-            self._answer(404, b"there is nothing to post to\n", PLAIN)
-        elif not self._from_here():
-            self._answer(403, b"draining is begun from the member's own machine only\n", PLAIN)
-        elif self.headers.get(NAME_HEADER) != draining.name:
-            self._answer(409, f"the member here is {draining.name}\n".encode(), PLAIN)
-        else:
-            draining.begin()
-            self._answer(202, b"draining\n", PLAIN)
-
-    def _from_here(self) -> bool:
-        """Return whether the other end is on this machine, by its address."""
-        other, own = self.client_address[0], self.connection.getsockname()[0]
-        return other == own or ipaddress.ip_address(other).is_loopback
-
-    def _report(self, faults: list[str], remarks: Sequence[str] = ()) -> None:
-        text = "\n".join([*(faults or ["ok"]), *remarks])
-        self._answer(503 if faults else 200, f"{text}\n".encode(), PLAIN)
-
-    def _answer(self, status: int, body: bytes, content_type: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base names it
-        """Log nothing: probes come every few seconds."""
+    return f"{where} fails: {reason}; http_host must be an address of this machine or its name"

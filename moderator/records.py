@@ -3,10 +3,13 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+
+from moderator.decoding.decode import sniff
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -19,8 +22,14 @@ MAX_ID = 512
 MAX_URL = 4096
 """Longest URL taken over from a post, in characters."""
 
+READ_HEADERS = ("content-type", "post-id", "author-id", "created-at")
+"""Headers of a record that say what it is."""
+
 MAX_FAULT = 256
 """Longest text of a fault, in characters."""
+
+DATA_URI = re.compile(r"\s*data:[^,]{0,256}?(?P<base64>;\s*base64)?\s*,", re.IGNORECASE)
+"""What stands in front of the data of a ``data:`` URI."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
@@ -96,7 +105,7 @@ class PostImage:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post, judged or not: exactly one of deleted, a fault, or images.
+    """One post, judged or not: deleted, with a fault, or with its images, if it has any.
 
     ``fault`` says in a few words why the whole record is malformed. ``record`` is that of the
     posts topic; a post that comes back through a retry topic was ``read_as`` another one, and is
@@ -156,6 +165,7 @@ def parse_post(record: Record, *, max_bytes: int, max_images: int) -> Post:
         max_images: Most images a post may have.
     """
     headers = {name.lower(): value for name, value in record.headers}
+    ambiguous = _given_twice(record.headers)
     named = {
         "post_id": _text(record.key) or _text(headers.get("post-id")),
         "author_id": _text(headers.get("author-id")),
@@ -169,9 +179,29 @@ def parse_post(record: Record, *, max_bytes: int, max_images: int) -> Post:
         return _post(record, named, fault=lost.decode(errors="replace")[:MAX_FAULT])
     if record.size > max_bytes:
         return _post(record, named, fault=f"{record.size} bytes, over the limit of {max_bytes}")
-    if (_text(headers.get("content-type")) or "").strip().lower().startswith("image/"):
+    if ambiguous is not None:
+        return _post(record, named, fault=f"header {ambiguous} twice, with different values")
+    if _is_image(headers.get("content-type"), record.value):
         return _post(record, named, images=(PostImage("0", data=record.value),))
     return _json_post(record, record.value, named, max_images)
+
+
+def _given_twice(headers: Headers) -> str | None:
+    """Return the first header that is read here and has two values; None where there is none.
+
+    Other consumers may read the first value or the last, so neither can be trusted.
+    """
+    for wanted in READ_HEADERS:
+        if len({value for name, value in headers if name.lower() == wanted}) > 1:
+            return wanted
+    return None
+
+
+def _is_image(content_type: bytes | None, value: bytes) -> bool:
+    """Whether a value is an image: its header says so, or its first bytes do."""
+    if (_text(content_type) or "").strip().lower().startswith("image/"):
+        return True
+    return sniff(value) is not None
 
 
 def _post(
@@ -206,8 +236,11 @@ def _json_post(
         return _post(record, headers, fault="not a JSON object")
     named = {name: text or _text(body.get(name)) for name, text in headers.items()}
     images = body.get("images")
-    if not isinstance(images, list) or not images:
-        return _post(record, named, fault="no images")
+    if images is None:
+        # A text post: most posts of a network have no pictures.
+        images = []
+    if not isinstance(images, list):
+        return _post(record, named, fault="images is not a list")
     if len(images) > max_images:
         return _post(record, named, fault=f"{len(images)} images, over the limit of {max_images}")
     found = tuple(_image(place, image) for place, image in enumerate(images))
@@ -234,6 +267,8 @@ def _image(place: int, image: object) -> PostImage:
     if data is not None and url is not None:
         # Which of the two is shown to people, nobody here knows.
         return PostImage(image_id, fault="both data and url")
+    if data is None and isinstance(url, str) and DATA_URI.match(url):
+        data = url
     if isinstance(data, str):
         return _inline(image_id, data)
     if isinstance(url, str):
@@ -244,8 +279,14 @@ def _image(place: int, image: object) -> PostImage:
 
 
 def _inline(image_id: str, data: str) -> PostImage:
+    """Return an image given as base64, with line breaks or as a ``data:`` URI (RFC 2397) or not."""
+    start = DATA_URI.match(data)
+    if start is not None:
+        if start["base64"] is None:
+            return PostImage(image_id, fault="a data: URI that is not base64")
+        data = data[start.end() :]
     try:
-        return PostImage(image_id, data=base64.b64decode(data, validate=True))
+        return PostImage(image_id, data=base64.b64decode("".join(data.split()), validate=True))
     except ValueError:
         return PostImage(image_id, fault="data is not base64")
 

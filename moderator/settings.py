@@ -7,6 +7,7 @@ Values come, the strongest first, from ``--set name=value``, environment variabl
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,15 @@ __all__ = [
 ]
 
 PREFIX = "MODERATOR_"
+
+PLATFORM = re.compile(
+    r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
+    r"|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes adds to the environment for a Service named moderator or moderator-..."""
+
+ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+"""How the value of the last such variable, ..._PORT, begins."""
 
 DERIVED = {
     "decode_processes": "one per core, 8 at most",
@@ -123,10 +133,18 @@ def _given(
             yield _Given(name, value, name, f"{name} in {config}")
     for key, text in environ.items():
         name = key.removeprefix(PREFIX).lower()
-        if key.startswith(PREFIX) and name != "config":
+        if key.startswith(PREFIX) and name != "config" and not _of_platform(key, text):
             yield _Given(name, text, key, key)
     for name, text in overrides.items():
         yield _Given(name, text, name, f"--set {name}")
+
+
+def _of_platform(key: str, text: str) -> bool:
+    """Whether Kubernetes, and not the operator, has set a variable of the environment."""
+    name = key.removeprefix(PREFIX)
+    if name == "PORT" or name.endswith("_PORT"):
+        return ADDRESS.match(text) is not None or PLATFORM.fullmatch(name) is not None
+    return PLATFORM.fullmatch(name) is not None
 
 
 def _toml(path: Path) -> Iterator[tuple[str, object]]:

@@ -7,6 +7,7 @@ of a producer that cannot exist. Permission is what brokers look at first. Judge
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -25,7 +26,7 @@ from kafka.protocol.consumer.group import HeartbeatRequest
 from kafka.protocol.producer.transaction import EndTxnRequest
 
 from moderator.errors import Unavailable
-from moderator.findings import BrokerFacts, TopicFacts, topic_names
+from moderator.findings import COMPACTED, BrokerFacts, TopicFacts, topic_names
 from moderator.settings import Settings
 from moderator.streaming import clients
 
@@ -64,22 +65,52 @@ def _facts(admin: KafkaAdminClient, settings: Settings) -> BrokerFacts:
         producer_epoch=0,
         committed=False,
     )
+    broker = _configs(admin, ConfigResourceType.BROKER, str(brokers[0]))
     return BrokerFacts(
         brokers=len(brokers),
         version=tuple(admin._manager.broker_version),
         authorizer=_has_authorizer(admin),
         operations=frozenset(cluster.get("authorized_operations") or ()),
-        topics=_topics(admin, topic_names(settings)),
-        configs=_configs(admin, ConfigResourceType.BROKER, str(brokers[0])),
+        topics=_topics(admin, topic_names(settings), everyone=_everyone(broker)),
+        configs=broker,
         group=_permitted(admin, heartbeat),
         transactions=_permitted(admin, end),
         shares=_shares(admin, kafka.group, settings.topics.posts_topic),
     )
 
 
-def _topics(admin: KafkaAdminClient, names: Mapping[str, str]) -> dict[str, TopicFacts | None]:
+def _topics(
+    admin: KafkaAdminClient, names: Mapping[str, str], *, everyone: bool
+) -> dict[str, TopicFacts | None]:
     described = {topic["name"]: topic for topic in admin.describe_topics(list(names.values()))}
-    return {role: _topic(admin, described[name]) for role, name in names.items()}
+    topics = {role: _topic(admin, described[name]) for role, name in names.items()}
+    for role in COMPACTED:
+        topic = topics.get(role)
+        if topic is not None:
+            writers = _writers(admin, topic.name, everyone=everyone)
+            topics[role] = replace(topic, writers=writers)
+    return topics
+
+
+def _everyone(broker: Mapping[str, str] | None) -> bool:
+    """Whether what no rule speaks of is permitted to everyone."""
+    return (broker or {}).get("allow.everyone.if.no.acl.found") == "true"
+
+
+def _writers(admin: KafkaAdminClient, topic: str, *, everyone: bool) -> frozenset[str] | None:
+    """Return the principals that may write a topic by rules; None where these are not shown."""
+    pattern = ResourcePatternFilter(ResourceType.TOPIC, topic, ACLResourcePatternType.MATCH)
+    wanted = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, pattern)
+    try:
+        rules, _ = admin.describe_acls(wanted)
+    except SecurityDisabledError:
+        return frozenset({"everybody"})
+    except AuthorizationError:
+        return None
+    if not rules and everyone:
+        return frozenset({"everybody (allow.everyone.if.no.acl.found)"})
+    writing = (ACLOperation.WRITE, ACLOperation.ALL)
+    return frozenset(rule.principal for rule in rules if rule.operation in writing)
 
 
 def _topic(admin: KafkaAdminClient, described: Mapping[str, Any]) -> TopicFacts | None:

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from moderator.secret_file import read_secret
 
+LEAST_SECRET = 16
+"""Fewest characters of a secret that signs."""
+
 NO_STORES = {"file", "local", "git", "http", "https"}
 """Schemes of fsspec that lead to this machine's disk, or to hosts past ``allowed_hosts``."""
 

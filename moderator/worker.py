@@ -5,6 +5,7 @@ the world is found before the first post is read.
 """
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -18,12 +19,12 @@ from kafka.errors import KafkaError
 from models.errors import ModelError
 from models.release import load_release
 from moderator.caching.cache import check_redis
-from moderator.draining import member_name
-from moderator.errors import ModeratorError, Unavailable
+from moderator.drain_socket import DrainSocket, default_folder, member_name
+from moderator.errors import BadSettings, ModeratorError, Unavailable
 from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
 from moderator.pipeline import Bounds, Pipeline
-from moderator.probes import Draining, Probes
+from moderator.probes import Probes
 from moderator.retries import Retries, retry_topics
 from moderator.rollout.follow import Follower
 from moderator.rollout.manager import Manager
@@ -73,10 +74,11 @@ def run_worker(settings: Settings) -> int:
     watchdog = Watchdog(settings.serving.stall_timeout)
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals(stop))
+        stack.enter_context(ended_by_threads())
         release = load_release(settings.judging.release)
         http = settings.serving
-        draining = Draining(member_name(settings.kafka), stop.set)
-        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog, draining))
+        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
+        _listen_for_drain(settings, stop, stack)
         served = threading.Event()
         watchdog.require("serving posts", served.is_set)
         logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)
@@ -96,6 +98,50 @@ def run_worker(settings: Settings) -> int:
         keeper = stack.enter_context(keeping(settings, active.spec.input))
         logger.info("serving release %s (%d prototypes)", active.id, len(active.index))
         return _Member(settings, switch, watchdog, stop, keeper).run(served)
+
+
+def _listen_for_drain(settings: Settings, stop: threading.Event, stack: ExitStack) -> None:
+    """Have ``moderator drain`` set an event, until the stack is closed.
+
+    Raises:
+        BadSettings: The folder that the settings name cannot be used.
+    """
+    folder = settings.serving.runtime_folder
+    name = member_name(settings.kafka)
+    try:
+        stack.enter_context(DrainSocket(folder or default_folder(), name, stop.set))
+    except BadSettings as error:
+        if folder is not None:
+            raise
+        logger.warning("`moderator drain` will not reach this member: %s", error)
+
+
+@contextmanager
+def ended_by_threads() -> Iterator[None]:
+    """End this process when one of its threads ends by an error that nobody caught.
+
+    A member that goes on without one of its threads stands still, or leaves something out, with
+    nobody told. What it has not committed is read again, as after any other crash.
+    """
+
+    def end(died: threading.ExceptHookArgs) -> None:
+        name = died.thread.name if died.thread else "unknown"
+        error = died.exc_value or died.exc_type()
+        logger.critical(
+            "thread %s ended by an error nobody foresaw, so that this process ends", name,
+            exc_info=(died.exc_type, error, died.exc_traceback),
+        )  # fmt: skip
+        logging.shutdown()
+        os._exit(1)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, threading.excepthook = threading.excepthook, end
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What every test may ask for: the real services, names of its own, and the photographs."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,17 @@ SLOW = tuple(
     )
 )
 """Tests that train, draw, or wait; many short ones, which together take longer than the rest."""
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as usual, also where a shell that starts tests in its background ignores it.
+
+    What a process ignores, the members and services that it starts ignore too.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

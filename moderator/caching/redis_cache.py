@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from moderator.caching.breaker import Breaker
 from moderator.caching.cached import CACHE_LOOKUPS, Cached
 from moderator.caching.redis_client import redis_client
 from moderator.caching.redis_value import Shape, decode, encode
+from moderator.caching.seal import Seal
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ CACHE_AVAILABLE = Gauge(
 
 SHORT_DIGEST = 16
 """Hex digits of the network's digest in a key."""
+
+LOOK = 0.05
+"""Seconds between looks at whether Redis is to be asked again."""
 
 MAX_PENDING = 8
 """Writes waiting to be sent beyond which further ones are dropped."""
@@ -75,9 +79,11 @@ class RedisCache:
         # Members that judge regions and others that do not would throw each other's entries out.
         kind = "regions:" if shape.rows else ""
         self._prefix = f"moderator:embedding:{short}:{kind}"
+        self._seal = Seal(cache.secret("redis_secret"))
         self._client = redis_client(cache, cache.redis_timeout)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis")
         self._writing = threading.BoundedSemaphore(MAX_PENDING)
+        self._closing = threading.Event()
         self._asking = Breaker(clock)
         self._storing = Breaker(clock)
         CACHE_AVAILABLE.set(1)
@@ -88,7 +94,6 @@ class RedisCache:
             return {}
         if not self._asking.closed:
             CACHE_LOOKUPS.labels("bypass").inc(len(digests))
-            self._probe()
             return {}
         values = self._read([self._prefix + digest for digest in digests])
         if values is None:
@@ -116,6 +121,7 @@ class RedisCache:
 
         Nothing may be asked any more.
         """
+        self._closing.set()
         last = self._thread.submit(lambda: None)
         self._thread.shutdown(wait=False)
         with contextlib.suppress(TimeoutError):
@@ -141,7 +147,7 @@ class RedisCache:
         """
         asked = self._client.pipeline(transaction=False)
         for key in keys:
-            asked.getrange(key, 0, self._shape.most_bytes)
+            asked.getrange(key, 0, self._shape.most_bytes + self._seal.size)
         answers = asked.execute(raise_on_error=False)
         for each in answers:
             if isinstance(each, Exception) and not _of_another_kind(each):
@@ -154,12 +160,16 @@ class RedisCache:
             if value is None:
                 continue
             # A client that redis_url tells to decode answers gives texts.
-            cached = decode(value, self._shape) if isinstance(value, bytes) else None
+            cached = self._opened(digest, value) if isinstance(value, bytes) else None
             if cached is None:
                 CACHE_REJECTED.inc()
             else:
                 found[digest] = cached
         return found
+
+    def _opened(self, digest: str, value: bytes) -> Cached | None:
+        entry = self._seal.opened(self._prefix + digest, value)
+        return None if entry is None else decode(entry, self._shape)
 
     def _write(self, entries: Mapping[str, Cached]) -> None:
         try:
@@ -182,26 +192,31 @@ class RedisCache:
             raise ConnectionError("it did not answer before")
         pipeline = self._client.pipeline(transaction=False)
         for digest, cached in entries.items():
-            pipeline.set(self._prefix + digest, encode(cached, self._shape), px=self._ttl)
+            key = self._prefix + digest
+            sealed = self._seal.sealed(key, encode(cached, self._shape))
+            pipeline.set(key, sealed, px=self._ttl)
         pipeline.execute()
 
-    def _probe(self) -> None:
-        """Find out whether Redis is back, without waiting for the answer."""
-        if self._asking.probe_due():
-            self._thread.submit(self._values, [self._prefix + "probe"]).add_done_callback(
-                self._probed
-            )
-
-    def _probed(self, answer: "Future[Any]") -> None:
-        if answer.exception() is not None:
-            self._asking.failed()
-        elif self._asking.succeeded():
-            CACHE_AVAILABLE.set(1)
-            logger.info("Redis answers again")
+    def _recover(self) -> None:
+        """Ask again, after growing pauses, until Redis answers; posts need not come for that."""
+        while not (self._asking.closed or self._closing.wait(LOOK)):
+            if not self._asking.probe_due():
+                continue
+            try:
+                self._values([self._prefix + "probe"])
+            except Exception:  # whatever it is, it is asked again
+                self._asking.failed()
+            else:
+                self._asking.succeeded()
+                CACHE_AVAILABLE.set(1)
+                logger.info("Redis answers again")
 
     def _lost(self, error: Exception) -> None:
         CACHE_AVAILABLE.set(0)
         if self._asking.failed():
+            with contextlib.suppress(RuntimeError):
+                # Refused while closing: nothing is asked any more.
+                self._thread.submit(self._recover)
             text = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             logger.warning("Redis: %s; deciding goes on without the cache", text)
 

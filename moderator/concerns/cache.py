@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from moderator.concerns.concern import Concern
-from moderator.values import PresentFile, Seconds, SecretFile
+from moderator.values import LEAST_SECRET, PresentFile, Seconds, SecretFile
 
 TLS = "rediss://"
 
@@ -43,6 +43,15 @@ class Cache(Concern):
     )
     redis_key_password_file: SecretFile | None = Field(
         default=None, description="File that holds redis_key_password."
+    )
+    redis_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret that seals entries, the same for every member; "
+        f"{LEAST_SECRET} characters at least. None: whoever can write to Redis can choose what "
+        "pictures are judged as.",
+    )
+    redis_secret_file: SecretFile | None = Field(
+        default=None, description="File that holds redis_secret."
     )
     redis_timeout: Seconds = Field(
         default=0.25, gt=0, description="Seconds an answer of Redis may take."
@@ -81,6 +90,9 @@ class Cache(Concern):
         self._check_url(url, where)
         if self.redis_certfile is None and (self.redis_keyfile or self.has("redis_key_password")):
             raise ValueError("redis_keyfile and redis_key_password need redis_certfile")
+        seal = self.secret("redis_secret")
+        if seal is not None and len(seal) < LEAST_SECRET:
+            raise ValueError(f"redis_secret must have {LEAST_SECRET} characters at least")
         if self.redis_username and not self.has("redis_password"):
             raise ValueError("redis_username needs redis_password (or redis_password_file)")
         return self

@@ -1,12 +1,11 @@
 """Canaries: posts with known answers."""
 
-from pydantic import Field, SecretStr, field_validator
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from moderator.concerns.concern import Concern
-from moderator.values import SecretFile
-
-LEAST_SECRET = 16
-"""Fewest characters of a secret that is worth the name."""
+from moderator.values import LEAST_SECRET, SecretFile
 
 
 class Canaries(Concern):
@@ -22,9 +21,10 @@ class Canaries(Concern):
         default=None, description="File that holds canary_secret."
     )
 
-    @field_validator("canary_secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
-            raise ValueError(f"it must have {LEAST_SECRET} characters at least")
-        return secret
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        secret = self.secret("canary_secret")
+        if secret is not None and len(secret) < LEAST_SECRET:
+            where = "canary_secret_file" if self.canary_secret_file else "canary_secret"
+            raise ValueError(f"{where}: it must have {LEAST_SECRET} characters at least")
+        return self

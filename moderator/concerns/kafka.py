@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from moderator.concerns.connection import Connection
-from moderator.values import Name, Seconds
+from moderator.values import Name, Seconds, Texts
 
 
 class Kafka(Connection):
@@ -26,6 +26,11 @@ class Kafka(Connection):
         default="exactly-once",
         description="exactly-once: each batch is one transaction; at-least-once: none, so that a "
         "decision may come twice after a crash.",
+    )
+    trusted_writers: Texts = Field(
+        default=(),
+        description="Principals besides this user that may write prototypes and control, such as "
+        "User:console; `moderator check` fails where others may.",
     )
     start_from: Literal["earliest", "latest"] = Field(
         default="earliest",

@@ -1,10 +1,10 @@
 """Batching, queues, processes and the device."""
 
-import os
 from typing import Literal
 
 from pydantic import Field
 
+from models.cpus import available_cpus
 from moderator.concerns.concern import Concern
 from moderator.values import Seconds
 
@@ -28,7 +28,7 @@ class Pipeline(Concern):
         description="Bytes of posts read and not yet published, about; then reading pauses.",
     )
     decode_processes: int = Field(
-        default_factory=lambda: min(os.cpu_count() or 1, 8),
+        default_factory=lambda: min(available_cpus(), 8),
         ge=1,
         le=128,
         description="Processes that decode images.",
@@ -38,7 +38,7 @@ class Pipeline(Concern):
         description="What the network runs on: auto, cpu, cuda or one such as cuda:1.",
     )
     embed_threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=available_cpus,
         ge=1,
         le=256,
         description="Threads of the forward pass on a CPU.",

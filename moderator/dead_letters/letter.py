@@ -100,5 +100,9 @@ class DeadLetter:
 
 
 def shown(headers: Headers) -> Mapping[str, str]:
-    """Return headers as text; of those that come twice, the last."""
-    return {name: value.decode(errors="backslashreplace") for name, value in headers}
+    """Return headers as text; the values of one that comes twice with a comma between them."""
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        text = value.decode(errors="backslashreplace")
+        texts[name] = f"{texts[name]}, {text}" if name in texts else text
+    return texts

@@ -62,7 +62,8 @@ def run_show(settings: Settings, name: str, *, out: Console, save: Path | None) 
     body = letter.to_json()
     headers = body.pop("headers")
     for what, value in body.items():
-        out.file.write(f"{what:<12} {'' if value is None else _line(str(value))}\n")
+        if value is not None:
+            out.file.write(f"{what:<12} {_line(str(value))}\n")
     for what, value in headers.items():
         out.file.write(f"header       {_line(what)}: {_line(value)}\n")
     if save is None:

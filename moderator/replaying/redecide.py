@@ -70,8 +70,8 @@ def redecide(
         ModelError: The release cannot be served.
         Unavailable: The network cannot be had any more.
     """
-    cache = settings.cache.model_copy(update={"redis_url": None})
-    with build(settings.model_copy(update={"cache": cache}), release) as parts:
+    alone = settings.model_copy(update={"cache": settings.cache.in_memory()})
+    with build(alone, release) as parts:
         if overlay is not None:
             _apply(overlay, parts)
         yield from decide_batches(parts.examiner, batches(settings, records))

@@ -73,9 +73,9 @@ def _notes(tally: Tally) -> Iterator[str]:
 
 
 def _table(out: Console, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """Print a table; tab-separated lines where it is not on a terminal."""
+    """Print a table with its headings; tab-separated lines where it is not on a terminal."""
     if not out.is_terminal:
-        for row in rows:
+        for row in (header, *rows):
             out.file.write("\t".join(row) + "\n")
         return
     table = Table(*header)

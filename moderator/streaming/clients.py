@@ -156,6 +156,10 @@ class _Bounded(KafkaProducer):  # type: ignore[misc]
             raise KafkaTimeoutError("the coordinator of the transaction does not answer")
 
 
+MISSED = 3
+"""Heartbeats that may go unanswered until the coordinator counts as away."""
+
+
 class GroupLoop:
     """A consumer's own event loop, for its rebalance listener (see ``listener.Loop``)."""
 
@@ -177,8 +181,15 @@ class GroupLoop:
         )
 
     def reachable(self) -> bool:
-        """Return whether the group's coordinator is known and connected."""
-        return not self._consumer._coordinator.coordinator_unknown()
+        """Return whether the group's coordinator is known and answers heartbeats.
+
+        A broker that hangs keeps its connections, and requests to it end after many seconds only.
+        """
+        coordinator = self._consumer._coordinator
+        heartbeat = coordinator.heartbeat
+        answered = max(heartbeat.last_receive, heartbeat.last_reset)
+        patience = MISSED * heartbeat.config["heartbeat_interval_ms"] / 1000
+        return not coordinator.coordinator_unknown() and time.monotonic() - answered < patience
 
 
 def discard(spent: KafkaProducer) -> None:

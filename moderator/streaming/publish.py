@@ -36,7 +36,13 @@ logger = logging.getLogger(__name__)
 AGE = Histogram(
     "moderator_age_seconds",
     "Seconds from a post's own timestamp to its published decision.",
-    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400),
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400, 604800),
+)
+AGE_IMPLAUSIBLE = Counter(
+    "moderator_age_implausible_total",
+    "Posts whose timestamp tells no age, left out of moderator_age_seconds: none, past (over 90 "
+    "days ago) or future (over an hour ahead).",
+    ["timestamp"],
 )
 DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
 FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
@@ -58,6 +64,12 @@ COMMIT_SECONDS = Histogram(
 PUBLISHING_FAILS = Gauge(
     "moderator_publishing_failing", "1 while publishing fails and is tried again."
 )
+
+OLDEST = 90 * 86_400.0
+"""Seconds of age above which a timestamp was made up: one of 1970 would drown all others' sum."""
+
+AHEAD = 3_600.0
+"""Seconds that a producer's clock may be ahead of ours."""
 
 BACK_OFF = (0.1, 5.0)
 """Seconds of the first pause after a failure, and of the longest."""
@@ -383,7 +395,17 @@ def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
         DECISIONS.labels(decision.decision, decision.reason).inc()
         if decision.decision == "flag" and decision.types and each.canary is None:
             FLAGS.labels(decision.types[0].type).inc()
-        if timestamp >= 0:
-            AGE.observe(max(0.0, now - timestamp / 1000))
+        _observe_age(timestamp, now)
     count_canaries(decided)
     DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))
+
+
+def _observe_age(timestamp: int, now: float) -> None:
+    """Count the age of a post; ``timestamp`` is in milliseconds since 1970, ``now`` in seconds."""
+    age = now - timestamp / 1000
+    if timestamp < 0:
+        AGE_IMPLAUSIBLE.labels("none").inc()
+    elif age > OLDEST or age < -AHEAD:
+        AGE_IMPLAUSIBLE.labels("past" if age > 0 else "future").inc()
+    else:
+        AGE.observe(max(0.0, age))

@@ -15,6 +15,9 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import (
     FencedInstanceIdError,
     GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
     KafkaError,
     LogTruncationError,
     NoOffsetForPartitionError,
@@ -34,6 +37,9 @@ from moderator.streaming.positions import Identities, Positions, Seeker, Start, 
 from moderator.streaming.share import Share
 
 logger = logging.getLogger(__name__)
+
+REFUSED = (InvalidSessionTimeoutError, InvalidGroupIdError)
+"""Errors of joining the group that no further try will change."""
 
 POLL = 0.1
 """Longest wait of one poll, in seconds; how soon requests of other threads are seen."""
@@ -195,13 +201,10 @@ class Reader:
             self._report()
         except FencedInstanceIdError:
             raise
-        except (TopicAuthorizationFailedError, GroupAuthorizationFailedError) as error:
-            if not self._worked:
-                raise BadSettings(
-                    f"this user may not read {error}; `moderator check` says what it needs"
-                ) from None
-            self._wait_for(error)
         except KafkaError as error:
+            refused = _refusal(error)
+            if refused is not None and (not self._worked or isinstance(error, REFUSED)):
+                raise BadSettings(refused) from None
             self._wait_for(error)
 
     def _wait_for(self, error: KafkaError) -> None:
@@ -320,6 +323,26 @@ class Reader:
         POSITION.labels(*labels).set(position)
         if end is not None:
             LAG.labels(*labels).set(max(0, end - position))
+
+
+def _refusal(error: KafkaError) -> str | None:
+    """Return which setting the brokers refuse with an error, and what to do; None for others."""
+    if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        return f"this user may not read {error}; `moderator check` says what it needs"
+    if isinstance(error, InvalidSessionTimeoutError):
+        return (
+            "the brokers refuse this session_timeout; choose one between their "
+            "group.min.session.timeout.ms and group.max.session.timeout.ms, which `moderator "
+            "check` shows"
+        )
+    if isinstance(error, InconsistentGroupProtocolError):
+        return (
+            "the members of this group balance partitions in another way; stop them, or choose "
+            "another group"
+        )
+    if isinstance(error, InvalidGroupIdError):
+        return "the brokers refuse the name of this group; choose another group"
+    return None
 
 
 def as_record(record: Any, epoch: int = 0) -> Record:

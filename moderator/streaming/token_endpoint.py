@@ -112,7 +112,7 @@ def _token(body: bytes, url: str) -> Token:
         raise Unavailable(f"{url} answers without a token")
     try:
         lifetime = float(seconds)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         lifetime = DEFAULT_LIFETIME
     if not lifetime > 0:
         raise Unavailable(f"{url} gives a token that has ended already")
@@ -123,6 +123,6 @@ def _member(body: bytes, name: str) -> Any:
     """Return a member of a JSON object, None where it is none or has none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found.get(name) if isinstance(found, dict) else None

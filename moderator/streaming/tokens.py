@@ -121,8 +121,8 @@ class ProviderTokens(AbstractTokenProvider):  # type: ignore[misc]
             begin = self._clock()
             try:
                 token = self._fetch()
-            except ModeratorError as error:
-                self._failed(error, pause)
+            except Exception as error:  # the only thread that renews must not end
+                self._failed(_owned(error), pause)
                 pause = min(2 * pause, BACK_OFF[1])
                 continue
             pause = BACK_OFF[0]
@@ -144,6 +144,14 @@ class ProviderTokens(AbstractTokenProvider):  # type: ignore[misc]
     def _sleep_until(self, moment: float) -> None:
         while (left := moment - self._clock()) > 0:
             time.sleep(min(left, 30.0))
+
+
+def _owned(error: Exception) -> ModeratorError:
+    """Return an error as one of ours; what nobody foresaw is the provider's answer to blame."""
+    if isinstance(error, ModeratorError):
+        return error
+    logger.error("token not renewed, for a reason nobody foresaw", exc_info=error)
+    return Unavailable(f"the identity provider's answer is not understood: {type(error).__name__}")
 
 
 Tokens = FileTokens | ProviderTokens

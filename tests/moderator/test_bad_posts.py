@@ -3,6 +3,7 @@
 Each gets its one decision with the reason that the design names; what is only unusual is judged.
 """
 
+import base64
 import io
 import json
 import struct
@@ -27,6 +28,7 @@ IMAGE = (("content-type", b"image/jpeg"),)
 """What makes a record one image; the name it is given is not believed."""
 
 JUDGED = {"match", "no-match", "near-miss", "lookalike"}
+NO_DEAD_LETTER = JUDGED | {"deleted", "no-images"}
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,22 @@ def unusual(drawn: Callable[..., bytes]) -> dict[str, Sent]:
     """Return posts by name; those that show the indexed revolver must match it."""
     jpeg = drawn("revolver")
     revolver = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    inline = base64.b64encode(jpeg).decode()
     return {
         "not JSON": Sent(b"\xff{", "flag", "malformed", "neither an image nor JSON", ()),
-        "no image": Sent(as_json(), "flag", "malformed", "no images", ()),
+        "no image": Sent(as_json(), "pass", "no-images", None, ()),
+        "text": Sent(b'{"text": "hello"}', "pass", "no-images", None, ()),
+        "images of another kind": Sent(b'{"images": "a.jpg"}', "flag", "malformed", None, ()),
+        "base64 with a line break": Sent(
+            as_json({"data": f"{inline}\n"}), "flag", "match", None, ()
+        ),
+        "data URI": Sent(
+            as_json({"data": f"data:image/jpeg;base64,{inline}"}), "flag", "match", None, ()
+        ),
+        "without a header": Sent(jpeg, "flag", "match", None, ()),
+        "two types": Sent(
+            jpeg, "flag", "malformed", None, (*IMAGE, ("content-type", b"text/html"))
+        ),
         "wrong base64": Sent(as_json({"data": "%%%"}), "flag", "malformed", None, ()),
         "truncated JPEG": Sent(jpeg[: len(jpeg) // 2], "flag", "undecodable", "corrupt"),
         "60,000 x 60,000": Sent(png_header(60_000, 60_000), "flag", "undecodable", "pixels"),
@@ -166,7 +181,7 @@ def test_every_kind_of_bad_post_gets_the_decision_the_design_names(
     dead = {
         dict(row.headers)["__connect.errors.offset"] for row in network.rows(topics.dead_letter)
     }
-    unjudged = [each for each in decisions.values() if each["reason"] not in {*JUDGED, "deleted"}]
+    unjudged = [each for each in decisions.values() if each["reason"] not in NO_DEAD_LETTER]
     assert dead == {str(each["source"]["offset"]).encode() for each in unjudged}
     assert worker.stop() == 0
 

@@ -136,9 +136,15 @@ def test_its_decision_is_all_that_is_published_and_says_how_it_went() -> None:
     schema("decision-1").validate(said)
 
 
-def test_a_secret_is_long_enough_and_never_shown() -> None:
+def test_a_secret_is_long_enough_and_never_shown(tmp_path) -> None:
     with pytest.raises(ValidationError, match="16 characters"):
         Canaries(canary_secret="short")
+    file = tmp_path / "secret"
+    file.write_text("short\n")
+    with pytest.raises(ValidationError, match=r"canary_secret_file: .*16 characters"):
+        Canaries(canary_secret_file=file)
+    file.write_text(f"{SECRET}\n")
+    assert Canaries(canary_secret_file=file).secret("canary_secret") == SECRET
     settings = load_settings({"canary_secret": SECRET}, environ={})
     assert SECRET not in repr(settings)
 

@@ -1,5 +1,6 @@
 """The command line from outside: what is said, the exit codes, and what is not imported for it."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from moderator.cli import cli
 from moderator.settings import PREFIX, fields
@@ -199,3 +201,64 @@ def test_ctrl_c_ends_a_command_with_130_and_no_traceback(tmp_path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert (out.strip(), err.strip()) == ("", "")
+
+
+DECIDE = [sys.executable, "-m", "moderator", "decide"]
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "a.png"
+    Image.new("RGB", (64, 64), (9, 120, 30)).save(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_deciding_ends_though_standard_streams_are_closed(picture, closed) -> None:
+    command = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, "sh", *DECIDE, str(picture)],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    shown = "" if ">&-" in closed.split() else f"{picture}\tpass\tno-match\n"
+    assert done.stdout == shown
+
+
+@pytest.mark.slow
+def test_a_list_of_files_may_hold_names_that_are_no_text(picture, tmp_path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    Path(os.fsdecode(name)).write_bytes(picture.read_bytes())
+    done = subprocess.run(
+        [*DECIDE, "--json", "-"], input=name + b"\n", capture_output=True, timeout=90, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    said = json.loads(done.stdout)
+    assert said["reason"] == "no-match"
+    assert said["post_id"].endswith("\\udcff\\udcfe.png")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+def test_an_output_that_takes_no_more_is_said_in_one_line(picture) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*DECIDE, str(picture)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=90,
+            check=False,
+        )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "standard output cannot be written" in line
+
+
+@pytest.mark.slow
+def test_deciding_a_folder_says_what_it_left_out(picture) -> None:
+    (picture.parent / "notes.txt").write_text("x")
+    (picture.parent / "README").write_text("x")
+    done = subprocess.run(
+        [*DECIDE, str(picture.parent)], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.stdout == f"{picture}\tpass\tno-match\n"
+    assert "left out 2 files that are no images by their suffix" in done.stderr
+    assert ".txt 1" in done.stderr

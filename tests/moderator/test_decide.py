@@ -15,6 +15,7 @@ from moderator.decide import (
     Actions,
     ImageDecision,
     Override,
+    PostDecision,
     TypeScore,
     decide_image,
     decide_post,
@@ -274,8 +275,10 @@ def test_the_first_of_equally_bad_images_is_the_worst_and_its_cause_is_the_posts
     strong = made("match", Actions(), ("ak", 0.9))
     weak = made("match", Actions(), ("colt", 0.6))
     assert decide_post([weak, strong, strong], 5).worst == 1
-    with pytest.raises(ValueError, match="without images"):
-        decide_post([], 5)
+
+
+def test_a_post_without_images_passes_and_says_so():
+    assert decide_post([], 5) == PostDecision("pass", "no-images")
 
 
 def test_the_types_of_a_post_are_the_best_of_all_images_it_is_flagged_for():

@@ -1,56 +1,73 @@
-"""Draining by command: who may ask, whom it reaches, and what a static member leaves behind."""
+"""Draining by command: who may ask, whom it reaches, and what is waited for."""
 
-import urllib.error
-import urllib.request
+import os
+import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from moderator.draining import member_name, run_drain
+from moderator import drain_socket
+from moderator.drain_socket import DrainSocket, member_name, socket_path
+from moderator.draining import run_drain
 from moderator.errors import BadSettings, Unavailable
-from moderator.probes import DRAIN, NAME_HEADER, Draining, Probes
 from moderator.settings import Settings, load_settings
-from moderator.watchdog import Watchdog
-from tests.services.process import free_port
+
+MEMBER = """
+import sys, threading, time
+from pathlib import Path
+from moderator.drain_socket import DrainSocket
+asked = threading.Event()
+with DrainSocket(Path(sys.argv[1]), sys.argv[2], asked.set):
+    print("ready", flush=True)
+    asked.wait()
+time.sleep(float(sys.argv[3]))
+print("ended", flush=True)
+"""
+"""A process that listens as a member does, and goes on for a while after it was asked."""
 
 
 class Running:
-    """The port of a member that ends when it is drained."""
+    """Such a process."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.asked = 0
-        self._probes: Probes | None = Probes(
-            "127.0.0.1",
-            settings.serving.http_port,
-            Watchdog(30),
-            Draining(member_name(settings.kafka), self._begin),
+    def __init__(self, folder: Path, settings: Settings, after: float = 0.5) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MEMBER, str(folder), member_name(settings.kafka), str(after)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert self.process.stdout.readline() == "ready\n"
 
-    def _begin(self) -> None:
-        import threading
-
-        self.asked += 1
-        threading.Timer(0.3, self.close).start()
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
 
     def close(self) -> None:
-        probes, self._probes = self._probes, None
-        if probes is not None:
-            probes.close()
-
-
-def settings(**given: str) -> Settings:
-    return load_settings({"http_port": str(free_port()), **given}, environ={})
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture
-def mine() -> Settings:
-    return settings(instance="a", bootstrap_servers="127.0.0.1:9")
+def folder(tmp_path) -> Path:
+    return tmp_path / "run"
+
+
+def settings(folder: Path, **given: str) -> Settings:
+    return load_settings({"runtime_folder": str(folder), **given}, environ={})
 
 
 @pytest.fixture
-def running(mine) -> Iterator[Running]:
-    running = Running(mine)
+def mine(folder) -> Settings:
+    return settings(folder, instance="a", bootstrap_servers="127.0.0.1:9")
+
+
+@pytest.fixture
+def running(folder, mine) -> Iterator[Running]:
+    running = Running(folder, mine)
     yield running
     running.close()
 
@@ -62,34 +79,56 @@ def drained(settings: Settings, *, leave: bool = False) -> tuple[int, str]:
     return code, said.get()
 
 
-def test_the_member_is_asked_and_waited_for(mine, running) -> None:
+def test_the_member_is_asked_and_its_process_waited_for(mine, running) -> None:
     code, said = drained(mine)
-    assert (code, running.asked) == (0, 1)
-    assert "drained and ended after 0." in said
+    assert code == 0
+    assert "drained and ended after " in said
+    # It ended by itself before the command did, not only closed its socket.
+    assert running.process.wait(1) == 0
+    assert running.process.stdout.read() == "ended\n"
 
 
-def test_a_member_that_does_not_end_in_its_time_is_said_to_be_there(mine, monkeypatch) -> None:
+def test_a_member_that_does_not_end_in_its_time_is_said_to_be_there(
+    folder, mine, monkeypatch
+) -> None:
     monkeypatch.setattr("moderator.draining.LEAVING", 0.2)
     slow = mine.model_copy(
         update={"pipeline": mine.pipeline.model_copy(update={"drain_timeout": 0.2})}
     )
-    watchdog = Watchdog(30)
-    draining = Draining(member_name(mine.kafka), lambda: None)
-    with Probes("127.0.0.1", mine.serving.http_port, watchdog, draining):
+    running = Running(folder, mine, after=60)
+    try:
         code, said = drained(slow)
-    assert code == 1
-    assert "still there" in said
+        assert (code, running.lives) == (1, True)
+        assert "still there" in said
+    finally:
+        running.close()
 
 
-def test_another_member_at_that_port_goes_on(mine, running) -> None:
-    other = settings(instance="b", http_port=str(mine.serving.http_port))
-    with pytest.raises(Unavailable, match=r'the member here is .*"a"'):
-        drained(other)
-    assert running.asked == 0
+def test_a_member_that_is_named_is_the_one_that_drains(folder, mine, running) -> None:
+    with pytest.raises(Unavailable, match=r'"b".*members there: .*"a"') as caught:
+        drained(settings(folder, instance="b"))
+    assert running.lives
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_name_the_only_member_is_meant_and_of_two_none_is(folder, mine, running) -> None:
+    other = Running(folder, settings(folder, instance="b"))
+    try:
+        with pytest.raises(Unavailable, match="members there"):
+            drained(settings(folder))
+        assert running.lives
+        assert other.lives
+        other.process.kill()
+        other.process.wait()
+        # What was killed leaves its socket behind, and is not a member any more.
+        assert drained(settings(folder))[0] == 0
+        assert running.process.wait(5) == 0
+    finally:
+        other.close()
 
 
 def test_nobody_there_is_said_in_one_line(mine) -> None:
-    with pytest.raises(Unavailable, match=r"no member answers at 127.0.0.1:.*http_port") as caught:
+    with pytest.raises(Unavailable, match="members there: none") as caught:
         drained(mine)
     assert "\n" not in str(caught.value)
 
@@ -99,57 +138,68 @@ def test_leaving_is_for_static_members(mine) -> None:
         drained(mine, leave=True)
 
 
-def test_only_who_names_the_member_begins_it(mine, running) -> None:
-    def post(headers: dict[str, str], path: str = DRAIN) -> int:
-        url = f"http://127.0.0.1:{mine.serving.http_port}{path}"
-        request = urllib.request.Request(url, method="POST", headers=headers, data=b"")
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    assert post({}) == 409
-    assert post({NAME_HEADER: "another"}) == 409
-    assert post({NAME_HEADER: member_name(mine.kafka)}, "/livez") == 404
-    assert running.asked == 0
-    assert post({NAME_HEADER: member_name(mine.kafka)}) == 202
-    assert running.asked == 1
+def test_only_its_user_may_ask(folder, mine, running) -> None:
+    path = socket_path(folder, member_name(mine.kafka))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_other_machines_may_not_ask(mine, running, monkeypatch) -> None:
-    from moderator import probes
-
-    monkeypatch.setattr(probes._Handler, "_from_here", lambda _: False)
-    with pytest.raises(Unavailable, match="own machine only"):
-        drained(mine)
-    assert running.asked == 0
-
-
-@pytest.mark.parametrize(
-    ("other", "own", "here"),
-    [
-        ("127.0.0.1", "127.0.0.1", True),
-        ("127.0.0.9", "10.0.0.5", True),
-        ("10.0.0.5", "10.0.0.5", True),
-        ("10.0.0.6", "10.0.0.5", False),
-        ("192.168.0.1", "127.0.0.1", False),
-    ],
-)
-def test_who_is_on_this_machine(other, own, here) -> None:
-    from types import SimpleNamespace
-
-    from moderator.probes import _Handler
-
-    ends = SimpleNamespace(
-        client_address=(other, 1), connection=SimpleNamespace(getsockname=lambda: (own, 2))
-    )
-    assert _Handler._from_here(ends) is here
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_is_hung_up_on_though_the_folder_were_open() -> None:
+    asked: list[int] = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _ask_as_nobody(folder, asked)
+    assert asked == []
 
 
-def test_the_command_says_it_in_one_line(capsys) -> None:
+def _ask_as_nobody(folder: Path, asked: list[int]) -> None:
+    with DrainSocket(folder, "m", lambda: asked.append(1)):
+        path = socket_path(folder, "m")
+        path.chmod(0o777)
+        folder.chmod(0o777)
+        script = (
+            "import os, socket, sys; os.setgid(65534); os.setuid(65534);"
+            "s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]);"
+            "s.sendall(b'drain\\n'); print(len(s.recv(99)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+        )
+        # It got in, and is hung up on before or after it spoke.
+        hung_up = ("ConnectionResetError", "BrokenPipeError")
+        assert done.stdout == "0\n" or any(each in done.stderr for each in hung_up), done.stderr
+
+
+def test_a_folder_that_others_may_enter_is_refused(tmp_path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    with pytest.raises(BadSettings, match="chmod 700"):
+        DrainSocket(folder, "m", lambda: None)
+
+
+def test_a_client_that_says_nothing_holds_nobody_up_for_long(folder, monkeypatch) -> None:
+    monkeypatch.setattr(drain_socket, "ASKED", 0.2)
+    asked: list[int] = []
+    with DrainSocket(folder, "m", lambda: asked.append(1)):
+        path = socket_path(folder, "m")
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.connect(str(path))
+            found = drain_socket.ask(path, drain=True)
+    assert (found.name, found.process, asked) == ("m", os.getpid(), [1])
+
+
+def test_a_successor_of_the_same_name_keeps_its_socket(folder) -> None:
+    first = DrainSocket(folder, "m", lambda: None)
+    with DrainSocket(folder, "m", lambda: None):
+        first.close()
+        assert drain_socket.ask(socket_path(folder, "m"), drain=False) is not None
+
+
+def test_the_command_says_it_in_one_line(capsys, tmp_path) -> None:
     from moderator.cli import main
 
     with pytest.raises(SystemExit, match="2"):
-        main(["drain", "--set", f"http_port={free_port()}"])
-    assert "no member answers" in capsys.readouterr().err
+        main(["drain", "--set", f"runtime_folder={tmp_path}"])
+    assert "members there: none" in capsys.readouterr().err

@@ -56,6 +56,7 @@ def good(role: str, name: str) -> TopicFacts:
             "min.insync.replicas": "2",
             "cleanup.policy": "compact" if single else "delete",
         },
+        writers=frozenset() if single else None,
     )
 
 
@@ -192,7 +193,7 @@ def test_what_is_wrong_with_the_cluster(facts, settings, given, expected) -> Non
 def test_without_an_authorizer_no_permission_is_missed(facts, settings) -> None:
     bare = replace(facts, authorizer=False, group=False, transactions=False)
     bare = changed(bare, "posts", operations=frozenset())
-    assert wrong(bare, settings) == []
+    assert wrong(bare, settings) == [("WARN", "who may write prototypes and control")]
     assert any("no authorizer" in each.found for each in findings(bare, settings, 512))
 
 
@@ -210,6 +211,24 @@ def test_at_least_once_needs_idempotent_writes_and_no_transactions(
     settings = load_settings({"delivery": "at-least-once"}, environ={})
     found = replace(facts, version=version, operations=operations, transactions=False)
     assert wrong(found, settings) == expected
+
+
+@pytest.mark.parametrize("role", ["prototypes", "control"])
+def test_that_others_may_write_what_members_serve_is_a_failure(facts, role) -> None:
+    given = {
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "sasl_username": "worker",
+        "sasl_password": "secret",
+        "trusted_writers": "User:console",
+    }
+    settings = load_settings(given, environ={})
+    own = frozenset({"User:worker", "User:console"})
+    assert wrong(changed(facts, role, writers=own), settings) == []
+    foreign = changed(facts, role, writers=own | {"User:*"})
+    assert wrong(foreign, settings) == [("FAIL", f"who may write {role}")]
+    unknown = changed(facts, role, writers=None)
+    assert wrong(unknown, settings) == [("WARN", f"who may write {role}")]
 
 
 def test_how_to_mend_names_the_user_and_the_brokers(facts) -> None:

@@ -111,16 +111,20 @@ def test_what_a_library_says_again_and_again_is_written_seldom_and_counted(
     now[0] += logs.SELDOM
     theirs.warning("no answer of %d", 40)
     theirs.warning("no answer of %d", 41)
-    ours.warning("again")
-    ours.warning("again")
+    for count in (1, 1, 2):
+        ours.warning("lost offsets of partition %d", count)
+    ours.info("always")
+    ours.info("always")
     said = [line.partition("Z ")[2] for line in stream.getvalue().splitlines()]
     assert said == [
         "WARNING kafka.cluster: no answer of 0",
         "ERROR kafka.cluster: no answer of 0",
         "WARNING kafka.cluster: another",
         "WARNING kafka.cluster: no answer of 40 repeated=39",
-        "WARNING moderator.test: again",
-        "WARNING moderator.test: again",
+        "WARNING moderator.test: lost offsets of partition 1",
+        "WARNING moderator.test: lost offsets of partition 2",
+        "INFO moderator.test: always",
+        "INFO moderator.test: always",
     ]
 
 

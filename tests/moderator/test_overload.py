@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderator.overload import SILENCE, Level, Objective, Shedding, age_of
+from moderator.records import Post, Record
+from moderator.shedding import Load
 
 OBJECTIVE = Objective(age=10.0, step=4.0, recovered=0.5, recovery=20.0)
 LOW = OBJECTIVE.age * OBJECTIVE.recovered
@@ -81,11 +83,48 @@ def test_at_the_edge_it_does_not_swing() -> None:
     assert levels == sorted(levels)
 
 
-def test_where_no_posts_come_any_more_nothing_is_left_out() -> None:
-    shedding = Shedding(OBJECTIVE)
+def test_where_no_posts_come_any_more_a_level_is_taken_back_for_each_recovery() -> None:
+    shedding, quiet = Shedding(OBJECTIVE), max(SILENCE, OBJECTIVE.recovery)
     assert shedding.observe(60, 0) is Level.NO_REGIONS
-    assert shedding.level(SILENCE) is Level.NO_REGIONS
-    assert shedding.level(SILENCE + 1) is Level.WHOLE
+    assert shedding.observe(60, OBJECTIVE.step) is Level.ONE_FRAME
+    last = OBJECTIVE.step
+    assert shedding.level(last + quiet) is Level.ONE_FRAME
+    assert shedding.level(last + quiet + 1) is Level.NO_REGIONS
+    assert shedding.level(last + 2 * quiet + 1) is Level.WHOLE
+    # Looked at seldom, as by a scrape, it is the same.
+    assert shedding.observe(60, 1000) is Level.NO_REGIONS
+    assert shedding.observe(60, 1000 + OBJECTIVE.step) is Level.ONE_FRAME
+    assert shedding.level(1000 + OBJECTIVE.step + 2 * quiet + 1) is Level.WHOLE
+
+
+def test_a_backlog_is_known_when_its_first_batch_is_begun() -> None:
+    shedding = Shedding(OBJECTIVE)
+    assert shedding.begun(60, 0) is Level.NO_REGIONS
+    assert shedding.begun(60, OBJECTIVE.step) is Level.ONE_FRAME
+
+
+def test_young_posts_that_are_begun_say_nothing() -> None:
+    shedding = Shedding(OBJECTIVE)
+    shedding.observe(60, 0)
+    for now in range(1, 1 + 10 * int(OBJECTIVE.recovery)):
+        shedding.observe(LOW + 1, now)
+        assert shedding.begun(0, now) is Level.NO_REGIONS
+
+
+def test_changes_of_the_level_are_logged_and_nothing_else(caplog) -> None:
+    caplog.set_level("INFO")
+    clock = [0.0]
+    load = Load(OBJECTIVE, lambda: clock[0])
+    post = Post(Record("posts", 0, 0, 1_000, b"p", b"x"), "p")
+    for _ in range(3):
+        load.begun([post], 61_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "posts are late: shed level 1, regions are left out"
+    ]
+    clock[0] = 1_000.0
+    assert load.level is Level.WHOLE
+    assert caplog.records[-1].getMessage().startswith("posts are in time again: shed level 0")
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(

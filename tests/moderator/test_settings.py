@@ -244,6 +244,7 @@ def test_passwords_and_urls_that_may_hold_them_are_secrets():
         "redis_url",
         "redis_password",
         "redis_key_password",
+        "redis_secret",
         "canary_secret",
     }
     assert {f"{name}_file" for name in SECRETS} <= {name for _, name, _ in fields()}
@@ -319,3 +320,29 @@ def test_reading_settings_imports_neither_torch_nor_the_clients():
     code = "import sys, moderator.settings; print({'torch', 'kafka', 'numpy'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MODERATOR_SERVICE_HOST", "10.0.0.1"),
+        ("MODERATOR_SERVICE_PORT", "9108"),
+        ("MODERATOR_SERVICE_PORT_HTTP_METRICS", "9108"),
+        ("MODERATOR_PORT", "tcp://10.0.0.1:9108"),
+        ("MODERATOR_PORT_9108_TCP", "tcp://10.0.0.1:9108"),
+        ("MODERATOR_PORT_9108_TCP_PROTO", "tcp"),
+        ("MODERATOR_PORT_9108_TCP_PORT", "9108"),
+        ("MODERATOR_PORT_9108_TCP_ADDR", "10.0.0.1"),
+        ("MODERATOR_REVIEW_SERVICE_HOST", "10.0.0.2"),
+        ("MODERATOR_REVIEW_PORT", "udp://10.0.0.2:80"),
+        # A Service named moderator-http.
+        ("MODERATOR_HTTP_PORT", "tcp://10.0.0.3:80"),
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_not_ours(name, text) -> None:
+    assert load({name: text}) == load({})
+
+
+def test_a_mistake_that_looks_like_one_of_them_is_still_told() -> None:
+    assert "unknown setting MODERATOR_PORT" in refused({"MODERATOR_PORT": "9200"})
+    assert load({"MODERATOR_HTTP_PORT": "9200"}).serving.http_port == 9200

@@ -7,6 +7,8 @@ the coordinates of the posts' records.
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -394,3 +396,30 @@ def test_a_damaged_release_is_refused(network, member, tiny_release, tmp_path) -
     assert code == 2
     assert "weights.safetensors" in text
     assert "Traceback" not in text
+
+
+def test_a_thread_that_ends_by_an_error_ends_the_process_with_a_reason() -> None:
+    script = (
+        "import threading, time\n"
+        "from moderator.worker import ended_by_threads\n"
+        "with ended_by_threads():\n"
+        "    threading.Thread(target=lambda: 1 / 0, name='reading').start()\n"
+        "    time.sleep(60)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 1
+    assert "thread reading ended by an error nobody foresaw" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_session_timeout_that_the_brokers_refuse_ends_the_member_with_one_line(
+    kafka, member, network
+) -> None:
+    # Kafka's own most is 30 minutes.
+    found = member(session_timeout="3600", transaction_timeout="5")
+    assert found.process.wait(90) == 2
+    said = [line for line in found.log.read_text().splitlines() if line.startswith("moderator:")]
+    assert len(said) == 1
+    assert "session_timeout" in said[0]

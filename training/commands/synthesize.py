@@ -1,11 +1,12 @@
 """The command that draws a data set: options and what is printed. Knows nothing of drawing."""
 # ruff: noqa: D301 - click takes a backspace character for "leave this paragraph as it is"
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
+
+from models.cpus import available_cpus
 
 
 @click.command(name="synthesize")
@@ -28,7 +29,7 @@ import click
 @click.option(
     "--processes",
     type=int,
-    default=lambda: os.cpu_count() or 1,
+    default=available_cpus,
     show_default="all cores",
     help="That draw at the same time; the files do not depend on it.",
 )

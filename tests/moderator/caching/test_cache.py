@@ -257,6 +257,37 @@ class TestRedisCache:
         assert _count("moderator_cache_rejected_total") == rejected + 1
         texts.close()
 
+    def test_entries_that_were_not_sealed_with_the_secret_are_misses(
+        self, cache, redis_service, network
+    ):
+        """Whoever can write to Redis cannot choose what a picture is judged as."""
+        sealing = RedisCache(
+            _settings(redis_service, redis_secret="a secret of all members"), network, SHAPE
+        )
+        entries = _entries()
+        _written(cache, entries)
+        assert sealing.get_many(list(entries)) == {}
+        _written(sealing, entries)
+        # Moved from one picture to another, an entry is not taken either.
+        first, second, *_ = (cache._prefix + name for name in entries)
+        redis_service.client().set(second, redis_service.client().get(first))
+        assert list(entries)[1] not in sealing.get_many(list(entries))
+        sealing.close()
+
+    def test_it_is_known_to_be_back_though_nothing_is_asked(self, cache, redis_service, clock):
+        redis_service.kill()
+        try:
+            assert cache.get_many(["sha256:a"]) == {}
+            assert _count("moderator_cache_available") == 0
+        finally:
+            redis_service.start()
+
+        def back() -> bool:
+            clock.now += 60
+            return _count("moderator_cache_available") == 1
+
+        wait_until(back, 20, "Redis back")
+
     def test_an_outage_costs_hits_and_is_over_when_redis_is_back(
         self, cache, redis_service, clock, caplog
     ):

@@ -224,3 +224,13 @@ def test_settings_that_contradict_each_other_are_refused_without_the_secret(give
     with pytest.raises(ValueError, match=said) as raw:
         settings.Cache(**given)
     assert "pa55" not in str(raw.value)
+
+
+def test_alone_means_without_redis_wherever_its_url_comes_from(tmp_path) -> None:
+    file = tmp_path / "url"
+    file.write_text("redis://:password@localhost:6379/0\n")
+    for given in ({"redis_url": "redis://localhost"}, {"redis_url_file": file}):
+        cache = settings.Cache(**given, redis_secret="a secret of all members", cache_entries=7)
+        assert cache.shared
+        alone = cache.in_memory()
+        assert (alone.shared, alone.cache_entries) == (False, 7)

@@ -1,6 +1,7 @@
 """Tokens of OAUTHBEARER: from files, from an identity provider, good and bad."""
 
 import base64
+import contextlib
 import threading
 
 import pytest
@@ -166,3 +167,29 @@ def test_a_file_is_read_each_time(tmp_path) -> None:
         found.token()
     with pytest.raises(BadSettings, match="no file"):
         found.await_first()
+
+
+def test_what_nobody_foresaw_does_not_end_the_thread_that_renews(caplog) -> None:
+    answers = iter([ZeroDivisionError("a bug"), Token("t", 3600.0)])
+
+    def fetch() -> Token:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    tokens = ProviderTokens(fetch)
+    with pytest.raises(Unavailable, match="not understood: ZeroDivisionError"):
+        tokens.await_first()
+    tokens.await_first()
+    assert tokens.token() == "t"
+    assert "for a reason nobody foresaw" in caplog.text
+
+
+@pytest.mark.parametrize("expires", [b"1" + b"0" * 400, b"[" * 100_000, b'"soon"', b"null", b"{}"])
+def test_any_answer_of_a_provider_is_a_token_or_an_error_with_an_owner(expires) -> None:
+    from moderator.streaming.token_endpoint import _token
+
+    body = b'{"access_token": "t", "expires_in": ' + expires + b"}"
+    with contextlib.suppress(Unavailable):
+        assert _token(body, "https://id").text == "t"
