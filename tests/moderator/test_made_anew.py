@@ -26,6 +26,7 @@ def test_a_posts_topic_made_anew_is_read_from_its_beginning(
         **topics.overrides(kafka),
         "release": str(tiny_release.path),
         "start_from": "latest",
+        "session_timeout": "30",
     }
     member = Member(given, tmp_path).await_ready()
     labels = f'{{topic="{topics.posts}"}}'

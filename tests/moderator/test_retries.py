@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moderator import retries
@@ -50,6 +50,7 @@ def read(found: Decided, topic: str, offset: int = 5) -> Record:
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 
 
+@settings(deadline=None)
 @given(
     timestamp=NUMBERS | st.sampled_from([-(2**63), -2, -1, 0, 2**63 - 1]),
     partition=st.integers(0, 2**31 - 1),
