@@ -23,7 +23,7 @@ AGAIN = 1.0
 """Seconds until what failed is tried again."""
 
 
-class MadeAnew(Exception):  # noqa: N818 - an event
+class MadeAnew(Exception):
     """The topic was deleted and made anew; what is polled next is from its beginning."""
 
 

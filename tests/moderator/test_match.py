@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from models.index import PrototypeIndex
 from models.policy import Policy
 from models.prototypes import Prototypes
