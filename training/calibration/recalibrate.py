@@ -3,6 +3,7 @@
 Joins the other parts of this package; holds no method of its own.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -85,6 +86,7 @@ def recalibrate(
     frames = look_at(settings, material, material.sides.threshold, release.index)
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), settings)
+    policy = dataclasses.replace(policy, near_radius=release.policy.near_radius)
     judge = Judge(settings, policy, release.prototypes, release.types)
     written = write(
         out,
