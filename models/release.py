@@ -9,7 +9,7 @@ import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,12 +92,33 @@ class Release:
 class Listed:
     """A release in a folder of them, by its manifest only; ``fault`` says why it is none."""
 
-    path: Path
+    path: Path | str
     id: str
     created: str
     network_digest: str
     manifest: Mapping[str, Any]
     fault: str | None = None
+
+
+def listed(path: Path | str, raw: bytes) -> Listed:
+    """Describe a release by the bytes of its manifest.
+
+    Args:
+        path: Where it lies: a directory, or a URL as people are told it.
+        raw: Contents of its ``manifest.json``.
+    """
+    try:
+        manifest = manifests.decode(f"{path}/{manifests.NAME}", raw)
+    except BadRelease as error:
+        return Listed(path, "", "", "", {}, fault=str(error))
+    its_id = hashlib.sha256(raw).hexdigest()[:ID_LENGTH]
+    created = str(manifest.get("created") or "")
+    return Listed(path, its_id, created, manifest["network_digest"], manifest)
+
+
+def oldest_first(found: Iterable[Listed]) -> list[Listed]:
+    """Return releases in the order in which they are listed."""
+    return sorted(found, key=lambda listed: (listed.created, listed.id, str(listed.path)))
 
 
 def load_release(path: Path) -> Release:
@@ -215,8 +236,7 @@ def list_releases(folder: Path) -> list[Listed]:
     except OSError as error:
         raise BadRelease(f"{folder}: {error.strerror}; give a folder of releases") from None
     places = [folder, *(place for place in places if not place.name.startswith("."))]
-    found = [_listed(place) for place in places if _may_be_one(place)]
-    return sorted(found, key=lambda listed: (listed.created, listed.id, listed.path))
+    return oldest_first(_listed(place) for place in places if _may_be_one(place))
 
 
 def _may_be_one(path: Path) -> bool:

@@ -33,8 +33,8 @@ def release() -> None:
 def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> int:
     """List the releases in a folder.
 
-    Where no folder is given, that of the release in use. What the group is to serve is marked
-    where the brokers can be asked: active, staged or shadow.
+    Where no folder is given, those in releases_url, else in the folder of the release in use.
+    What the group is to serve is marked where the brokers can be asked: active, staged or shadow.
 
     \b
     Example:
@@ -42,9 +42,10 @@ def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> in
     """
     from moderator.releases import run_list
     from moderator.rollout.marks import marks
+    from moderator.rollout.store import FolderStore, open_store
 
-    folder = folder or settings.judging.release.resolve().parent
-    return run_list(folder, consoles()[0], as_json=as_json, marks=marks(settings))
+    store = open_store(settings) if folder is None else FolderStore(folder)
+    return run_list(store, consoles()[0], as_json=as_json, marks=marks(settings))
 
 
 @release.command("show")
@@ -108,6 +109,9 @@ def release_activate(settings: "Settings", target: str) -> int:
 @configured
 def release_rollback(settings: "Settings") -> int:
     """Have the group serve the release that was active before.
+
+    A second rollback returns to the one that the first left. To go back further, activate a
+    release that `moderator release status` lists.
 
     \b
     Example:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from models.errors import BadRelease
 from models.release import Release, load_release
 from moderator.errors import BadSettings
 from moderator.rollout.control import RELEASE_ID, Control
@@ -37,13 +38,15 @@ def run_activate(settings: Settings, target: str, out: Console) -> int:
     """
     before = read_control(settings)
     release = _verified(settings, target, out)
-    write_control(settings, before.activated(release.id))
+    write_control(settings, before.activated(release.id).knowing(release.id, release.digest))
     _say(out, f"activated {release.id} for group {settings.kafka.group}; before: {_named(before)}")
     return 0
 
 
 def run_rollback(settings: Settings, out: Console) -> int:
     """Have the group serve the release again that was active before, and nothing staged.
+
+    Done twice, it goes back and forth between two releases.
 
     Raises:
         BadRelease: That release is absent or damaged; nothing changed.
@@ -53,12 +56,18 @@ def run_rollback(settings: Settings, out: Console) -> int:
     before = read_control(settings)
     after = before.rolled_back()
     if after.release is not None:
-        _verified(settings, after.release, out)
+        release = _verified(settings, after.release, out)
+        expected = before.digests.get(release.id, release.digest)
+        if release.digest != expected:
+            raise BadRelease(
+                f"{release.path} has the id {release.id} but is not the release that was active: "
+                f"its manifest's SHA-256 is {release.digest}, not {expected}"
+            )
     write_control(settings, after)
     _say(
         out,
-        f"rolled back to {_named(after)} for group {settings.kafka.group}; "
-        f"before: {_named(before)}",
+        f"rolled back to {_named(after)} for group {settings.kafka.group}; before: "
+        f"{_named(before)}, to which another rollback returns",
     )
     return 0
 
@@ -146,7 +155,7 @@ def _candidate(
     release = _verified(settings, target, out)
     if release.id == before.release:
         raise BadSettings(f"release {release.id} is the active one; name another")
-    write_control(settings, changed(before, release.id))
+    write_control(settings, changed(before, release.id).knowing(release.id, release.digest))
     _say(out, f"{role}: {release.id} for group {settings.kafka.group}, {share}")
     return 0
 

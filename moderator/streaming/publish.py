@@ -32,6 +32,7 @@ from moderator.flood_marks import FloodMarks
 from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
+from moderator.streaming.type_labels import TypeLabels
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,11 @@ AGE = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400),
 )
 DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
-FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
+FLAGS = Counter(
+    "moderator_flags_total",
+    "Posts flagged, by their best type; other: types of the overlay beyond the first 100.",
+    ["type"],
+)
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
 RETRIES = Counter("moderator_retries_total", "Posts sent to a retry topic, by topic.", ["topic"])
 ABORTS = Counter(
@@ -140,6 +145,7 @@ class Publisher:
         room: int,
         turn: Callable[[], None],
         floods: FloodMarks,
+        types: TypeLabels | None = None,
         retry_topics: Mapping[str, str] | None = None,
     ) -> None:
         self._connect = connect
@@ -158,6 +164,7 @@ class Publisher:
         self._room = room
         self._turn = turn
         self._floods = floods
+        self._types = types or TypeLabels()
         self._producer: Producer | None = None
         self._fenced = 0
         self._fenced_at = -math.inf
@@ -246,7 +253,8 @@ class Publisher:
         else:
             self._send(producer, records)
             self._membership.commit(_offsets(live))
-        _count([each for each, [first, *_] in made if first.role == "decisions"], records)
+        counted = [each for each, [first, *_] in made if first.role == "decisions"]
+        _count(counted, records, self._types)
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()
@@ -378,13 +386,13 @@ def _lean(record: Outgoing) -> Outgoing:
     return Outgoing(record.role, record.key, value, record.headers)
 
 
-def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
+def _count(decided: Sequence[Decided], records: Sequence[Outgoing], types: TypeLabels) -> None:
     now = time.time()
     for each in decided:
         decision, timestamp = each.decision, each.post.record.timestamp
         DECISIONS.labels(decision.decision, decision.reason).inc()
         if decision.decision == "flag" and decision.types and each.canary is None:
-            FLAGS.labels(decision.types[0].type).inc()
+            FLAGS.labels(types.label(decision.types[0].type)).inc()
         if timestamp >= 0:
             AGE.observe(max(0.0, now - timestamp / 1000))
     count_canaries(decided)
