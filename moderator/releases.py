@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from models.errors import BadRelease
 from models.prototypes import KINDS
 from models.release import Listed, Release, load_release
 from moderator.errors import BadSettings
+from moderator.rollout.sanity import FLAGS_ALL, flags_nearly_all
 
 BREAKDOWN = "by_"
 """Part of the names under which a report breaks figures down; people are shown the sums."""
@@ -68,11 +70,14 @@ def run_show(directory: Path, out: Console, *, as_json: bool) -> int:
     return 0
 
 
-def run_verify(directory: Path, device: str, out: Console, *, as_json: bool) -> int:
+def run_verify(
+    directory: Path, device: str, out: Console, *, as_json: bool, flags_all: bool = False
+) -> int:
     """Verify every digest of a release and its network's results on a device, and say so.
 
     Raises:
-        BadRelease: It is absent or damaged, or the network gives something else.
+        BadRelease: It is absent or damaged, the network gives something else, or it flags nearly
+            everything without ``flags_all``.
         BadNetwork: There is no such device.
     """
     release = load_release(directory)
@@ -80,7 +85,11 @@ def run_verify(directory: Path, device: str, out: Console, *, as_json: bool) -> 
 
     resolved = resolve_device(device)
     release.load_network(resolved)
+    wrong = flags_nearly_all(release)
+    if wrong and not flags_all:
+        raise BadRelease(f"{wrong}; {FLAGS_ALL}")
     verified = {"verified": f"all digests, and the network's results on {resolved}"}
+    verified |= {"warning": wrong} if wrong else {}
     _describe(out, release, verified, as_json=as_json)
     return 0
 

@@ -130,6 +130,7 @@ class Publisher:
         turn: Called before each attempt, to tell a watchdog that this goes on.
         retry_topics: Names of the retry topics by role.
         floods: Marks the decisions of a flood.
+        types: Gives flagged types their labels in metrics.
     """
 
     def __init__(

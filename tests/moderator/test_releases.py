@@ -122,11 +122,11 @@ def test_list_of_a_url_is_as_that_of_a_folder(copied, tmp_path) -> None:
 def test_list_without_a_folder_is_of_releases_url(copied, tiny_release) -> None:
     from click.testing import CliRunner
 
-    from moderator.cli import main
+    from moderator.cli import cli
 
     for url in (str(copied.parent), f"file://{copied.parent}"):
         given = ["--set", f"releases_url={url}", "--set", "control_topic="]
-        run = CliRunner().invoke(main, ["release", "list", *given])
+        run = CliRunner().invoke(cli, ["release", "list", *given])
         assert run.exit_code == 0, run.output
         assert run.output.splitlines()[0].startswith(f"{tiny_release.id}\t")
         assert url in run.output
