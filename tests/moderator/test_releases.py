@@ -3,14 +3,19 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from models.errors import BadNetwork, BadRelease
+from models.release import load_release
 from moderator.errors import BadSettings
 from moderator.releases import run_list, run_show, run_verify
+from moderator.rollout.sanity import flags_nearly_all
 from moderator.rollout.store import FolderStore, RemoteStore
+from moderator.settings import STARTER
+from tests.moderator.rollout.samples import with_policy
 
 
 @pytest.fixture
@@ -130,3 +135,31 @@ def test_list_without_a_folder_is_of_releases_url(copied, tiny_release) -> None:
         assert run.exit_code == 0, run.output
         assert run.output.splitlines()[0].startswith(f"{tiny_release.id}\t")
         assert url in run.output
+
+
+def test_verify_refuses_one_that_flags_nearly_everything_unless_asked(
+    tiny_release, tmp_path
+) -> None:
+    eager = with_policy(tiny_release, tmp_path / "eager")
+    with pytest.raises(BadRelease, match="flags nearly everything: all 3 drawings") as caught:
+        lines(run_verify, eager.path, "cpu")
+    assert "\n" not in str(caught.value)
+
+    def run(out: Console, *, as_json: bool) -> int:
+        return run_verify(eager.path, "cpu", out, as_json=as_json, flags_all=True)
+
+    code, shown = lines(run)
+    assert code == 0
+    assert any(line.startswith("warning") for line in shown)
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9, "90% of the harmless"), (0.01, None)])
+def test_what_its_report_says_it_flags_is_believed(tiny_release, share, told) -> None:
+    flags = {"at_threshold": {"false_flags": share}}
+    report = {"figures": {"threshold": {"flags": flags}}}
+    wrong = flags_nearly_all(replace(tiny_release, report=report))
+    assert (wrong is None) if told is None else (told in wrong)
+
+
+def test_the_starter_does_not_flag_nearly_everything() -> None:
+    assert flags_nearly_all(load_release(STARTER)) is None

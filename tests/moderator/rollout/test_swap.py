@@ -30,7 +30,7 @@ def served(member: Member) -> str | None:
 
 def activated(group, target: str, release_id: str, *members: Member) -> float:
     """Activate a release and return the seconds until every member serves it."""
-    run_activate(group.settings, target, group.out)
+    run_activate(group.settings, target, group.out, flags_all=True)
     begin = time.monotonic()
     for member in members:
         until(lambda member=member: served(member) == release_id, f"serving {release_id}")
@@ -106,7 +106,7 @@ def test_bad_releases_are_refused_and_the_old_one_serves_on(group, releases, dra
 
 
 def test_a_member_started_later_begins_with_what_is_active(group, releases, drawn) -> None:
-    run_activate(group.settings, str(releases.other.path), group.out)
+    run_activate(group.settings, str(releases.other.path), group.out, flags_all=True)
     member = group.start().await_ready()
     assert served(member) == releases.other.id
     sent = group.post(drawn("revolver"))
@@ -126,7 +126,7 @@ def test_a_release_with_another_manifest_than_was_activated_is_refused(group, re
     (report,) = json.loads(member.get("/release")[1])["refused"]
     assert "another manifest than was activated" in report["reason"]
     assert served(member) == releases.tiny.id
-    run_activate(group.settings, eager.id, group.out)
+    run_activate(group.settings, eager.id, group.out, flags_all=True)
     assert read_control(group.settings).digests == {eager.id: eager.digest}
     until(lambda: served(member) == eager.id, "the right one")
     assert member.stop() == 0
