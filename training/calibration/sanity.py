@@ -51,7 +51,9 @@ def refuse_flagging_all(
         return
     text = f"threshold {policy.threshold:.3f} flags nearly everything: {wrong}"
     if not allowed:
-        raise BadInput(f"{text}; give --lookalikes, other weights, or --flags-all")
+        raise BadInput(
+            f"{text}; ask for fewer false flags, give other photographs or weights, or --flags-all"
+        )
     console.print(text, style="yellow", highlight=False)
 
 
