@@ -41,12 +41,14 @@ class Finding:
 
     ``reached`` says of each type that reaches its band by how much it is above its threshold, in
     similarity or support; below 0 within the band. ``closest`` is how much less of a change, in
-    similarity or support, would leave it as it is.
+    similarity or support, would leave it as it is. ``copy`` says that an added look-alike is this
+    very picture, to which its regions then add nothing.
     """
 
     reason: Literal["match", "lookalike", "no-match", "near-miss"]
     reached: Mapping[str, float]
     closest: float = field(default=math.inf, compare=False)
+    copy: bool = field(default=False, compare=False)
 
 
 def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
@@ -67,7 +69,8 @@ def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
     inside = near.similarity - (1 - policy.near_radius)
     closest = min(found.closest, inside, _lead(near, rows))
     if near.kind == "lookalike":
-        return Finding("lookalike", found.reached, closest)
+        within = near.similarity - (1 - TIE)
+        return Finding("lookalike", found.reached, min(closest, abs(within)), copy=within >= 0)
     # It leads whatever the rule reached, by more the nearer it is.
     excess = max(0.0, *found.reached.values()) if found.reached else 0.0
     return Finding("match", {**found.reached, near.type: excess + inside}, closest)

@@ -359,3 +359,23 @@ def test_the_soft_rule_scores_by_support() -> None:
     found = decide_image([near(firearm("ak", 0.8), toy(0.6))], policy, TYPES, Actions())
     assert found.reason == "match"
     assert found.types[0].score == pytest.approx(1 / (1 + math.exp(-(10 * 0.1 + 0.5))), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "kind", "answer"),
+    [(1.0, "lookalike", ("pass", "lookalike")), (0.98, "lookalike", ("flag", "match")),
+     (1.0, "firearm", ("flag", "match"))],
+)  # fmt: skip
+def test_regions_add_nothing_to_a_copy_of_a_look_alike_that_was_added(similarity, kind, answer):
+    policy = Policy(0.6, region_margin=0.1)
+    whole = Neighbours(
+        ("said", "gun"), ("toy", "glock"), (kind, "firearm"),
+        np.array([similarity, 0.85], np.float32), frozenset({"said"}),
+    )  # fmt: skip
+    region = Neighbours(("gun",), ("glock",), ("firearm",), np.array([0.9], np.float32))
+    types = Types({"glock": ("pistol", "Glock 17")})
+    found = decide_image([whole, region, region], policy, types, Actions(), rows=[3])
+    assert (found.decision, found.reason) == answer
+    # Another frame is judged as ever.
+    found = decide_image([whole, region], policy, types, Actions(), rows=[1, 1])
+    assert (found.decision, found.reason) == ("flag", "match")
