@@ -4,6 +4,7 @@ The format is numpy's ``.npz`` with a fixed time, so that its digest names its c
 never unpickles.
 """
 
+import io
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -38,18 +39,21 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: boo
                 np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
 
 
-def load_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+def load_arrays(
+    path: Path, names: Collection[str] | None = None, raw: bytes | None = None
+) -> dict[str, NDArray[Any]]:
     """Read arrays.
 
     Args:
         path: What ``save_arrays`` wrote.
         names: Those that must be there and are read; None: all there are.
+        raw: The file's contents, where they have been read.
 
     Raises:
         BadRelease: The file is not there, not of this format, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path if raw is None else io.BytesIO(raw), allow_pickle=False) as archive:
             return {name: archive[name] for name in (archive.files if names is None else names)}
     except FileNotFoundError:
         raise BadRelease(f"{path} does not exist; give a file that was saved whole") from None

@@ -35,13 +35,15 @@ SPARE = 16
 class Neighbours:
     """Prototypes near an embedding, best first, equally near ones in order of their ids.
 
-    ``similarities`` is float32[K], cosines in -1..1.
+    ``similarities`` is float32[K], cosines in -1..1. ``added`` are the ids among them that
+    ``PrototypeIndex.with_changes`` added.
     """
 
     ids: tuple[str, ...]
     types: tuple[str, ...]
     kinds: tuple[str, ...]
     similarities: NDArray[np.float32]
+    added: frozenset[str] = frozenset()
 
 
 class _Searcher(Protocol):
@@ -243,8 +245,11 @@ class PrototypeIndex:
         """Return indexes of the firearms and of all else, built the first time they are asked."""
         if self._kinds is None:
             live = self._base.prototypes.without(self._removed)
-            whole = live.joined(self._delta.prototypes) if self._delta else live
-            firearms, others = map(PrototypeIndex.build, _parts(whole))
+            firearms, others = map(PrototypeIndex.build, _parts(live))
+            if self._delta is not None:
+                first, second = _parts(self._delta.prototypes)
+                firearms = firearms.with_changes(first, ())
+                others = others.with_changes(second, ())
             self._kinds = firearms, others
         return self._kinds
 
@@ -254,7 +259,8 @@ class PrototypeIndex:
         if self._delta is not None:
             most = min(k, len(self._delta.prototypes))
             _extend(lists, self._delta.prototypes, *self._delta.search(rows, most))
-        return [_neighbours(found, k) for found in lists]
+        added = self._delta.places if self._delta else ()
+        return [_neighbours(found, k, added) for found in lists]
 
     def _search_base(
         self, rows: NDArray[np.float32], k: int, lists: list[list[tuple[float, str, str, str]]]
@@ -331,12 +337,15 @@ def _extend(
                 found.append((similarity, name, prototypes.types[place], prototypes.kinds[place]))
 
 
-def _neighbours(found: list[tuple[float, str, str, str]], k: int) -> Neighbours:
+def _neighbours(
+    found: list[tuple[float, str, str, str]], k: int, added: Collection[str] = ()
+) -> Neighbours:
     best = sorted(found, key=lambda item: (-item[0], item[1]))[:k]
     if not best:
         return _NONE
     similarities, ids, types, kinds = zip(*best, strict=True)
-    return Neighbours(ids, types, kinds, np.clip(np.array(similarities, np.float32), -1, 1))
+    clipped = np.clip(np.array(similarities, np.float32), -1, 1)
+    return Neighbours(ids, types, kinds, clipped, frozenset(n for n in ids if n in added))
 
 
 def _parts(prototypes: Prototypes) -> tuple[Prototypes, Prototypes]:
@@ -352,7 +361,7 @@ def _merged(one: Neighbours, other: Neighbours) -> Neighbours:
         for part in (one, other)
         for row in zip(part.similarities.tolist(), part.ids, part.types, part.kinds, strict=True)
     ]
-    return _neighbours(rows, len(rows))
+    return _neighbours(rows, len(rows), one.added | other.added)
 
 
 def _check_vectors(path: Path, searcher: _Searcher, layer: _Layer) -> None:

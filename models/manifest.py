@@ -19,9 +19,11 @@ NAME = "manifest.json"
 CACHE = "index.bin"
 """The one file that may be absent or damaged: it is built from others."""
 
+WEIGHTS = "weights.safetensors"
+
 REQUIRED = (
     "network.json",
-    "weights.safetensors",
+    WEIGHTS,
     "types.json",
     "prototypes.npz",
     "policy.json",
@@ -63,6 +65,15 @@ def read(folder: Path) -> dict[str, Any]:
         raise BadRelease(
             f"{folder} is not a release: {NAME}: {reason}; give the folder that holds {NAME}"
         ) from None
+    return decode(path, raw)
+
+
+def decode(path: Path | str, raw: bytes) -> dict[str, Any]:
+    """Read a manifest from its bytes; ``path`` says where they are from.
+
+    Raises:
+        BadRelease: It is not a manifest, of another format, or has been changed.
+    """
     manifest = parse(path, raw)
     if manifest.get("format") != FORMAT:
         raise BadRelease(
@@ -75,7 +86,7 @@ def read(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def parse(path: Path, raw: bytes) -> dict[str, Any]:
+def parse(path: Path | str, raw: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
@@ -111,40 +122,52 @@ def network_digest(folder: Path) -> str:
     Raises:
         OSError: One cannot be read.
     """
-    return f"sha256:{digest(folder / 'network.json', folder / 'weights.safetensors')}"
+    return f"sha256:{digest(folder / 'network.json', folder / WEIGHTS)}"
 
 
-def verify(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Compare every file with its digest.
+def verify(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Read every file once and compare it with its digest.
 
     Returns:
-        Whether the index's file is there and as it was written.
+        The contents that were compared, by name: what is used must be these, as a file can change
+        after it was read. The weights are not among them: whoever loads them verifies what is
+        loaded. Nor is the index's file where it is absent or damaged.
 
     Raises:
         BadRelease: Another file is absent or changed.
     """
-    for name, expected in manifest["files"].items():
-        if name == CACHE:
-            continue
+    contents: dict[str, bytes] = {}
+    weights = hashlib.sha256()
+    for name, expected in sorted(manifest["files"].items()):
         try:
-            found = digest(folder / name)
+            contents[name] = (folder / name).read_bytes()
         except OSError as error:
+            if name == CACHE:
+                continue
             reason = error.strerror or "cannot be read"
             raise BadRelease(f"{folder / name}: {reason}; {REMEDY}") from None
+        found = hashlib.sha256(contents[name]).hexdigest()
+        if found != expected and name != CACHE:
+            raise BadRelease(damaged(folder / name, found, expected))
         if found != expected:
-            raise BadRelease(
-                f"{folder / name} is damaged: its SHA-256 is {found[:16]}…, not "
-                f"{expected[:16]}… as {NAME} says; {REMEDY}"
-            )
-    if network_digest(folder) != manifest["network_digest"]:
+            del contents[name]
+        if name == WEIGHTS:
+            weights.update(contents["network.json"])
+            weights.update(contents.pop(name))
+    if f"sha256:{weights.hexdigest()}" != manifest["network_digest"]:
         raise BadRelease(f"{folder / NAME} names another network than the one beside it; {REMEDY}")
-    try:
-        return bool(digest(folder / CACHE) == manifest["files"].get(CACHE))
-    except OSError:
-        return False
+    return contents
 
 
-def _check_fields(path: Path, manifest: Mapping[str, Any]) -> None:
+def damaged(path: Path, found: str, expected: str) -> str:
+    """Return what is said of a file whose digest is another than the manifest's."""
+    return (
+        f"{path} is damaged: its SHA-256 is {found[:16]}…, not {expected[:16]}… as {NAME} says; "
+        f"{REMEDY}"
+    )
+
+
+def _check_fields(path: Path | str, manifest: Mapping[str, Any]) -> None:
     files = manifest.get("files")
     if not isinstance(files, dict) or not isinstance(manifest.get("network_digest"), str):
         raise BadRelease(f"{path} lacks its files or its network's digest; {REMEDY}")

@@ -14,7 +14,15 @@ MAX_NEIGHBOURS = 1000
 LEAST_TEMPERATURE = 1e-6
 """Below it the soft rule is the hard one but for rounding."""
 
-YOUNGER: Mapping[str, Any] = {"temperature": None, "least_similarity": -1.0, "region_margin": None}
+NEAR_RADIUS = 0.05
+"""``near_radius`` of policies that do not state one."""
+
+YOUNGER: Mapping[str, Any] = {
+    "temperature": None,
+    "least_similarity": -1.0,
+    "region_margin": None,
+    "near_radius": NEAR_RADIUS,
+}
 """What policies written before these were known did, and what they still do without them."""
 
 
@@ -38,6 +46,8 @@ class Policy:
             of nothing known: no match and no near-miss, whatever its support.
         region_margin: How much more similarity (or support) a region of a picture needs than the
             whole, -2..2; None: regions are not judged.
+        near_radius: Cosine distance, 0..2, within which a prototype that was added to the release
+            decides by itself where none is nearer; 0: none does.
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -53,6 +63,7 @@ class Policy:
     temperature: float | None = None
     least_similarity: float = -1.0
     region_margin: float | None = None
+    near_radius: float = NEAR_RADIUS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
@@ -72,6 +83,7 @@ class Policy:
         _within("least_similarity", self.least_similarity, -1, 1)
         if self.region_margin is not None:
             _within("region_margin", self.region_margin, -2, 2)
+        _within("near_radius", self.near_radius, 0, 2)
 
     def threshold_of(self, name: str) -> float:
         """Return the similarity (or support) that a type needs."""

@@ -109,13 +109,17 @@ class Prototypes:
         )
 
     @classmethod
-    def load(cls, path: Path) -> "Prototypes":
+    def load(cls, path: Path, raw: bytes | None = None) -> "Prototypes":
         """Read what ``save`` wrote; embeddings are normalised anew after the rounding.
+
+        Args:
+            path: The file.
+            raw: Its contents, where they have been read.
 
         Raises:
             BadRelease: The file is not there, damaged, or its prototypes do not fit each other.
         """
-        arrays = load_arrays(path, ("embeddings", "ids", "types", "kinds"))
+        arrays = load_arrays(path, ("embeddings", "ids", "types", "kinds"), raw)
         embeddings = arrays["embeddings"]
         if embeddings.ndim != 2 or embeddings.dtype.kind != "f":
             raise BadRelease(f"{path} holds embeddings {embeddings.dtype}{embeddings.shape}")

@@ -9,7 +9,7 @@ import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -57,6 +57,11 @@ class Release:
     report: Mapping[str, Any]
     selftest: SelfTest
 
+    @property
+    def digest(self) -> str:
+        """The hex SHA-256 of ``manifest.json``, which ``id`` begins."""
+        return hashlib.sha256(manifests.encode(self.manifest)).hexdigest()
+
     def load_network(
         self, device: "str | torch.device" = "cpu", *, fold: bool = True
     ) -> "RetrievalNetwork":
@@ -74,7 +79,7 @@ class Release:
         from models.serving import for_serving
 
         target = resolve_device(str(device))
-        network = _network(self.path, self.spec)
+        network = _network(self.path, self.spec, self.manifest["files"][manifests.WEIGHTS])
         network = (for_serving(network) if fold else network).to(target)
         try:
             self.selftest.check(network, target.type, "float32")
@@ -87,12 +92,33 @@ class Release:
 class Listed:
     """A release in a folder of them, by its manifest only; ``fault`` says why it is none."""
 
-    path: Path
+    path: Path | str
     id: str
     created: str
     network_digest: str
     manifest: Mapping[str, Any]
     fault: str | None = None
+
+
+def listed(path: Path | str, raw: bytes) -> Listed:
+    """Describe a release by the bytes of its manifest.
+
+    Args:
+        path: Where it lies: a directory, or a URL as people are told it.
+        raw: Contents of its ``manifest.json``.
+    """
+    try:
+        manifest = manifests.decode(f"{path}/{manifests.NAME}", raw)
+    except BadRelease as error:
+        return Listed(path, "", "", "", {}, fault=str(error))
+    its_id = hashlib.sha256(raw).hexdigest()[:ID_LENGTH]
+    created = str(manifest.get("created") or "")
+    return Listed(path, its_id, created, manifest["network_digest"], manifest)
+
+
+def oldest_first(found: Iterable[Listed]) -> list[Listed]:
+    """Return releases in the order in which they are listed."""
+    return sorted(found, key=lambda listed: (listed.created, listed.id, str(listed.path)))
 
 
 def load_release(path: Path) -> Release:
@@ -112,16 +138,16 @@ def load_release(path: Path) -> Release:
     path = Path(path)
     manifest = manifests.read(path)
     its_id = _id(path, manifest)
-    indexed = manifests.verify(path, manifest)
-    spec = _read(path / "network.json", NetworkSpec.from_json)
-    prototypes = Prototypes.load(path / "prototypes.npz")
-    selftest = SelfTest.load(path / "selftest.npz")
+    files = manifests.verify(path, manifest)
+    spec = _read(path / "network.json", files, NetworkSpec.from_json)
+    prototypes = Prototypes.load(path / "prototypes.npz", files["prototypes.npz"])
+    selftest = SelfTest.load(path / "selftest.npz", files["selftest.npz"])
     if prototypes.dimension != selftest.dimension:
         raise BadRelease(
             f"{path / 'prototypes.npz'} has {prototypes.dimension} dimensions but the network "
             f"gives {selftest.dimension}; they are of different releases; {REMEDY}"
         )
-    policy = _read(path / "policy.json", Policy.from_json)
+    policy = _read(path / "policy.json", files, Policy.from_json)
     _check_regions(path, spec, selftest, policy)
     return Release(
         id=its_id,
@@ -130,10 +156,10 @@ def load_release(path: Path) -> Release:
         spec=spec,
         network_digest=manifest["network_digest"],
         prototypes=prototypes,
-        index=_index(path, prototypes, manifest, sound=indexed),
-        types=_read(path / "types.json", Types.from_json),
+        index=_index(path, prototypes, manifest, files.get(CACHE)),
+        types=_read(path / "types.json", files, Types.from_json),
         policy=policy,
-        report=_read(path / "report.json", lambda raw: raw),
+        report=_read(path / "report.json", files, lambda raw: raw),
         selftest=selftest,
     )
 
@@ -210,8 +236,7 @@ def list_releases(folder: Path) -> list[Listed]:
     except OSError as error:
         raise BadRelease(f"{folder}: {error.strerror}; give a folder of releases") from None
     places = [folder, *(place for place in places if not place.name.startswith("."))]
-    found = [_listed(place) for place in places if _may_be_one(place)]
-    return sorted(found, key=lambda listed: (listed.created, listed.id, listed.path))
+    return oldest_first(_listed(place) for place in places if _may_be_one(place))
 
 
 def _may_be_one(path: Path) -> bool:
@@ -257,23 +282,30 @@ def _check_name(path: Path, its_id: str) -> None:
         raise BadRelease(f"{path} is named after another release than {its_id}; {REMEDY}")
 
 
-def _read(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
+def _read(path: Path, files: Mapping[str, bytes], read: Callable[[dict[str, Any]], T]) -> T:
     try:
-        return read(manifests.parse(path, path.read_bytes()))
+        return read(manifests.parse(path, files[path.name]))
     except BadRelease as error:
         known = str(path) in str(error)
         raise BadRelease(str(error) if known else f"{path}: {error}; {REMEDY}") from None
-    except (ModelError, OSError) as error:
+    except ModelError as error:
         raise BadRelease(f"{path}: {error}; {REMEDY}") from None
 
 
 def _index(
-    path: Path, prototypes: Prototypes, manifest: Mapping[str, Any], *, sound: bool
+    path: Path, prototypes: Prototypes, manifest: Mapping[str, Any], raw: bytes | None
 ) -> PrototypeIndex:
     if len(prototypes) < PrototypeIndex.EXACT_BELOW and CACHE not in manifest["files"]:
         return PrototypeIndex.build(prototypes)
-    if sound:
-        return PrototypeIndex.load(path / CACHE, prototypes)
+    if raw is not None:
+        with tempfile.NamedTemporaryFile(prefix="moderator-index-") as own:
+            # A file that nobody else writes: hnswlib reads no bytes, and what it reads is trusted.
+            own.write(raw)
+            own.flush()
+            try:
+                return PrototypeIndex.load(Path(own.name), prototypes)
+            except BadRelease as error:
+                raise BadRelease(str(error).replace(own.name, str(path / CACHE))) from None
     logger.warning(
         "%s is absent or damaged; building the index of %d prototypes anew",
         path / CACHE,
@@ -282,15 +314,15 @@ def _index(
     return PrototypeIndex.build(prototypes)
 
 
-def _network(path: Path, spec: NetworkSpec) -> "RetrievalNetwork":
-    """Return a release's network on the CPU, in evaluation mode."""
+def _network(path: Path, spec: NetworkSpec, digest: str | None) -> "RetrievalNetwork":
+    """Return a release's network on the CPU, in evaluation mode; ``digest`` is its weights'."""
     from models.network import RetrievalNetwork
     from models.weights import read_tensors
 
     network = RetrievalNetwork(spec)
-    file = path / "weights.safetensors"
+    file = path / manifests.WEIGHTS
     try:
-        network.load_state_dict(read_tensors(file))
+        network.load_state_dict(read_tensors(file, digest))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise BadRelease(f"{file} does not fit network.json ({reason}); {REMEDY}") from None
@@ -306,9 +338,9 @@ def _write_network(folder: Path, network: "RetrievalNetwork", *, half: bool) -> 
 
     tensors = released_tensors(network, half=half)
     (folder / "network.json").write_bytes(manifests.canonical(network.spec.to_json()))
-    (folder / "weights.safetensors").write_bytes(save(tensors))
+    (folder / manifests.WEIGHTS).write_bytes(save(tensors))
     try:
-        again = _network(folder, network.spec)
+        again = _network(folder, network.spec, None)
     except BadRelease:
         raise BadNetwork(
             "the network's tensors are not those of its description; one that was made for "

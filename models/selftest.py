@@ -158,13 +158,17 @@ class SelfTest:
         save_arrays(path, arrays, compress=True)
 
     @classmethod
-    def load(cls, path: Path) -> "SelfTest":
+    def load(cls, path: Path, raw: bytes | None = None) -> "SelfTest":
         """Read what ``save`` wrote.
+
+        Args:
+            path: The file.
+            raw: Its contents, where they have been read.
 
         Raises:
             BadRelease: The file is not there, damaged, or its parts do not fit each other.
         """
-        arrays = load_arrays(path)
+        arrays = load_arrays(path, raw=raw)
         try:
             buckets = range(sum(name.startswith("images_") for name in arrays))
             parts = range(sum(name.startswith("regions_") for name in arrays))

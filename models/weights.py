@@ -3,6 +3,7 @@
 Knows nothing of releases. Nothing is unpickled beyond tensors.
 """
 
+import hashlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from models.backbones import TIMM
-from models.errors import BadNetwork
+from models.errors import BadNetwork, BadRelease
+from models.manifest import damaged
 from models.zoo import torchvision_models
 
 LITE = "efficientnet-lite"
@@ -50,18 +52,34 @@ def load_backbone_weights(trunk: nn.Module, backbone: str, source: str | Path | 
         _fit(trunk, _torchvision(backbone, source), f"{source!r} of {backbone}")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
     """Read named tensors from a ``.safetensors`` file, or a ``.pth`` file of nothing but tensors.
+
+    Args:
+        path: The file.
+        digest: Hex SHA-256 that its bytes must have; None: any.
 
     Raises:
         BadNetwork: The file is not there, not such a file, or holds anything else.
+        BadRelease: It has another digest.
     """
     try:
+        if digest is not None:
+            from safetensors.torch import load
+
+            # Read once: what is loaded is what was compared.
+            raw = path.read_bytes()
+            found = hashlib.sha256(raw).hexdigest()
+            if found != digest:
+                raise BadRelease(damaged(path, found, digest))
+            return dict(load(raw))
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        raw = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except BadRelease:
+        raise
     except FileNotFoundError:
         raise BadNetwork(f"weights {path} do not exist; give a file that does") from None
     except Exception as error:
@@ -69,10 +87,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise BadNetwork(
             f"weights {path} cannot be read ({_line(error)}); give a file of tensors only"
         ) from None
-    raw = raw.get("state_dict", raw) if isinstance(raw, Mapping) else raw
-    if not isinstance(raw, Mapping) or not all(isinstance(v, Tensor) for v in raw.values()):
+    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
+    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise BadNetwork(f"weights {path} are not named tensors; save the network's state_dict()")
-    return {str(name).removeprefix("module."): tensor for name, tensor in raw.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
 
 
 def _fit(trunk: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -175,10 +175,11 @@ def decide_image(
         raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
     margins = [policy.region_margin or 0.0 if region else 0.0 for _, region in places]
     found = [find(near, policy, by) for near, by in zip(views, margins, strict=True)]
-    worst = max(range(len(found)), key=lambda row: _finding_badness(found[row], policy, actions))
+    judged = _judged(found, places)
+    worst = max(judged, key=lambda row: _finding_badness(found[row], policy, actions))
     view, region = places[worst]
     decision = _decision(found[worst], views[worst], policy, types, actions)
-    closest = min(each.closest for each in found)
+    closest = min(found[row].closest for row in judged)
     decision = replace(decision, view=view, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
 
@@ -186,6 +187,14 @@ def decide_image(
 def _places(rows: Sequence[int]) -> list[tuple[int, int]]:
     """Return the view and the region, 0 for none, of each row of neighbours."""
     return [(view, region) for view, count in enumerate(rows) for region in range(count)]
+
+
+def _judged(found: Sequence[Finding], places: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the rows that count: not the regions of a view that is a copy of a look-alike."""
+    copies = {
+        view for each, (view, region) in zip(found, places, strict=True) if each.copy and not region
+    }
+    return [row for row, (view, region) in enumerate(places) if not (region and view in copies)]
 
 
 def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:

@@ -154,8 +154,8 @@ def _shortcomings(topic: TopicFacts, role: str, what: str, found: str) -> Iterat
     if role in COMPACTED and topic.partitions != 1:
         wrong = f"{topic.partitions} partitions, but changes need one order"
         yield Finding("WARN", what, wrong, "make it anew with one partition")
-    if role in COMPACTED and policy is not None and "compact" not in policy:
-        wrong = f"not compacted: {COMPACTED[role]} lost after its retention"
+    if role in COMPACTED and policy is not None and policy.strip() != "compact":
+        wrong = f"cleanup.policy={policy}: {COMPACTED[role]} lost after its retention"
         yield Finding("WARN", what, wrong, "set cleanup.policy=compact")
     if topic.insync < topic.replicas:
         yield Finding("WARN", what, found, "start the missing brokers")

@@ -9,17 +9,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from prometheus_client import Counter
+
 logger = logging.getLogger(__name__)
+
+MADE_ANEW = Counter(
+    "moderator_topics_made_anew_total",
+    "Times that a topic read from its beginning was found deleted and made anew, by its use.",
+    ["use"],
+)
 
 AGAIN = 1.0
 """Seconds until what failed is tried again."""
 
 
+class MadeAnew(Exception):
+    """The topic was deleted and made anew; what is polled next is from its beginning."""
+
+
 class TopicReading(Protocol):
     """The part of a consumer that following uses; records hold key, value and offset.
 
-    ``end`` is the offset that the next record written will have, ``position`` that of the next
-    one to be read, 0 while that is not known.
+    ``poll`` raises ``MadeAnew`` where it begins again. ``end`` is the offset that the next record
+    written will have, ``position`` that of the next one to be read, 0 while that is not known.
     """
 
     def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]: ...  # noqa: D102
@@ -40,6 +52,7 @@ class TopicFollower(ABC):
         self._reader = reader
         self._what = what
         self._reached = 0
+        self._end: int | None = None
         self._stop = threading.Event()
         self._caught_up = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=what, daemon=True)
@@ -78,16 +91,29 @@ class TopicFollower(ABC):
 
         Args:
             records: In the order in which they were written; may be empty.
-            reached: The offset up to which the topic was read; never goes back.
+            reached: The offset up to which the topic was read; goes back only after ``_restart``.
             at_end: Whether that is as far as the topic went at the start, or further.
         """
 
+    @abstractmethod
+    def _restart(self) -> None:
+        """Forget what was read: the topic was made anew and is read from its beginning."""
+
     def _follow(self) -> None:
-        end: int | None = None
         while not self._stop.is_set():
             try:
-                end = self._reader.end() if end is None else end
-                self._turn(end)
+                self._end = self._reader.end() if self._end is None else self._end
+                self._turn(self._end)
+            except MadeAnew:
+                MADE_ANEW.labels(self._what).inc()
+                logger.warning(
+                    "%s topic: made anew; reading it from its beginning, what was read up to "
+                    "offset %d holds until its end is reached",
+                    self._what,
+                    self._reached,
+                )
+                self._reached, self._end = 0, None
+                self._restart()
             except Exception as error:
                 # Whatever happens to the world, what is served stays as it is.
                 logger.warning("%s topic: %s; trying again", self._what, error)

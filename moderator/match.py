@@ -5,8 +5,9 @@ each set of changes makes a new one, and the reference is swapped.
 """
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ class Added:
     digest: str | None = None
 
 
+Change = Added | Literal["removed", "forgotten"]
+"""What the overlay's last record says of a prototype; ``forgotten``: nothing, as if there were no
+record, so that the release's own is served."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Served:
     """One consistent set of prototypes.
@@ -54,48 +60,50 @@ class Matcher:
 
     def __init__(self, release: Release) -> None:
         self._release = release
-        self._added: dict[str, Added] = {}
-        self._removed: set[str] = set()
+        self._changes: dict[str, Change] = {}
         self._lock = threading.Lock()
         if release.policy.temperature is not None:
             # Before changes come on top: they then cost what they hold, and no query waits.
             release.index.prepare_kinds()
         self.served = Served(release.index, release.types, {}, 0)
 
-    def apply(self, added: Sequence[Added], removed: Collection[str], version: int) -> None:
+    def apply(self, changes: Mapping[str, Change], version: int, *, anew: bool = False) -> None:
         """Serve with these changes on top of those so far, as overlay ``version``.
 
-        What is removed is removed first. What is served depends on the last change of each
-        prototype and on their order alone, so that members agree which read different parts of
-        the topic, and a compacted one, in different steps.
+        What is served depends on the last change of each prototype and on their order alone, so
+        that members agree which read different parts of the topic, and a compacted one, in
+        different steps.
+
+        Args:
+            changes: By prototype id, in the order of the records.
+            version: The offset up to which the prototypes topic has been applied.
+            anew: Whether the changes so far are forgotten first.
         """
         with self._lock:
-            for prototype_id in removed:
-                self._added.pop(prototype_id, None)
-                self._removed.add(prototype_id)
-            for prototype in added:
+            known = {} if anew else self._changes
+            for prototype_id, change in changes.items():
                 # Taken out first, so that it moves to the end: of two that speak of one picture
                 # or one type, the later wins.
-                self._added.pop(prototype.prototype_id, None)
-                self._added[prototype.prototype_id] = prototype
-            if added or removed:
+                known.pop(prototype_id, None)
+                if change != "forgotten":
+                    known[prototype_id] = change
+            self._changes = known
+            if changes or anew:
                 self.served = self._build(version)
             else:
                 self.served = replace(self.served, overlay=version)
 
     def _build(self, version: int) -> Served:
-        embedded = [p for p in self._added.values() if p.embedding is not None]
+        added = [change for change in self._changes.values() if isinstance(change, Added)]
+        embedded = [p for p in added if p.embedding is not None]
         index = self._release.index
-        gone = self._removed | self._added.keys()
-        if gone:
-            index = index.with_changes(_prototypes(embedded, index.dimension), gone)
+        if self._changes:
+            index = index.with_changes(_prototypes(embedded, index.dimension), self._changes)
         overrides = {
-            p.digest: Override(p.prototype_id, p.type)
-            for p in self._added.values()
-            if p.digest is not None
+            p.digest: Override(p.prototype_id, p.type) for p in added if p.digest is not None
         }
         types = self._release.types.with_added(
-            {p.type: (p.family, p.display_name) for p in self._added.values() if p.type}
+            {p.type: (p.family, p.display_name) for p in added if p.type}
         )
         return Served(index, types, overrides, version)
 

@@ -1,14 +1,15 @@
 """The overlay: prototypes added or removed since the release, from the ``prototypes`` topic.
 
 Every member reads the topic to its end before it is ready, and follows it from then on, outside
-the consumer group. What is of another network, of a wrong dimension or not finite is skipped and
-counted. Knows nothing of posts.
+the consumer group. The last record of each key is all that counts, so that members agree whether
+or not they have read what compaction has since removed: a removal is a record with a value, and
+one that cannot be applied (another network, a wrong dimension, not finite) takes back what the
+overlay said of its prototype, and is counted.
 """
 
 import base64
 import json
 import logging
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge
 
-from models.prototypes import KINDS
+from models.prototypes import KINDS, NORM_TOLERANCE
 from moderator.errors import BadInput
 from moderator.following import TopicFollower, TopicReading
-from moderator.match import Added, Matcher
+from moderator.match import Added, Change, Matcher
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = "prototype/1"
+
+REMOVED = "removed"
+"""Kind of a record that removes its prototype."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 """Content digest of a picture, as ``records.digest`` gives it."""
@@ -43,7 +47,12 @@ OVERLAY_SKIPPED = Counter(
 
 
 class Skipped(BadInput):
-    """A record of the prototypes topic that cannot be applied; ``cause`` is a metric's label."""
+    """A record of the prototypes topic that cannot be applied; ``cause`` is a metric's label.
+
+    ``prototype_id`` is that of its key, None where the key is not one of this network.
+    """
+
+    prototype_id: str | None = None
 
     def __init__(self, cause: str, text: str) -> None:
         super().__init__(text)
@@ -69,7 +78,8 @@ def encode_prototype(
         network: Digest of the network that the embedding belongs to.
         type: Type of firearm; empty for an override that passes.
         kind: ``firearm``, ``lookalike`` or ``override``.
-        embedding: float32[D], L2-normalised; None for an override.
+        embedding: float32[D], L2-normalised; None for an override. Float16, as ``flagged`` records
+            hold it, is read as well.
         family: Group of the type.
         display_name: The type as people read it.
         digest: Content digest of the picture, for an override.
@@ -90,6 +100,19 @@ def encode_prototype(
     return f"{network}/{prototype_id}".encode(), json.dumps(body).encode()
 
 
+def encode_removal(prototype_id: str, network: str) -> tuple[bytes, bytes]:
+    """Return key and value of a record that removes a prototype, the release's own or an added one.
+
+    It has a value: a record without one is dropped by compaction in time, and members that start
+    later would serve the release's own prototype again.
+
+    Args:
+        prototype_id: As ``encode_prototype`` takes it.
+        network: Digest of the network whose prototype it is.
+    """
+    return encode_prototype(prototype_id, network, "", REMOVED, None, family="", display_name="")
+
+
 def decode_prototype(
     key: bytes | None, value: bytes | None, network: str, dimension: int
 ) -> Added | str:
@@ -99,6 +122,14 @@ def decode_prototype(
         Skipped: It is not for this network, or not one that can be served.
     """
     prototype_id = _prototype_id(key, network)
+    try:
+        return _change(prototype_id, value, network, dimension)
+    except Skipped as error:
+        error.prototype_id = prototype_id
+        raise
+
+
+def _change(prototype_id: str, value: bytes | None, network: str, dimension: int) -> Added | str:
     if value is None:
         return prototype_id
     try:
@@ -111,6 +142,8 @@ def decode_prototype(
         raise Skipped("schema", f"prototype {prototype_id} does not have schema {SCHEMA}")
     if body.get("network", network) != network:
         raise Skipped("network", f"prototype {prototype_id} is of another network than its key")
+    if body.get("kind") == REMOVED:
+        return prototype_id
     if body.get("kind") not in KINDS:
         raise Skipped("malformed", f"prototype {prototype_id} has no known kind")
     return _added(prototype_id, body, dimension)
@@ -160,13 +193,17 @@ def _embedding(prototype_id: str, body: Mapping[str, Any], dimension: int) -> ND
         raise Skipped("malformed", f"the embedding of {prototype_id} is not base64") from None
     if not raw:
         raise Skipped("malformed", f"prototype {prototype_id} has no embedding")
-    if len(raw) != 4 * dimension:
+    if len(raw) not in (2 * dimension, 4 * dimension):
         raise Skipped("dimension", f"prototype {prototype_id} does not have {dimension} numbers")
+    half = len(raw) == 2 * dimension
     # In float64, where squares of float32 neither overflow nor vanish.
-    embedding = np.frombuffer(raw, "<f4").astype(np.float64)
-    norm = float(np.linalg.norm(embedding))
-    if not math.isfinite(norm) or norm == 0:
+    embedding = np.frombuffer(raw, "<f2" if half else "<f4").astype(np.float64)
+    norm = float(np.linalg.norm(embedding)) if np.isfinite(embedding).all() else 0.0
+    if norm == 0:
         raise Skipped("not-finite", f"the embedding of {prototype_id} is zero or not finite")
+    if half and abs(norm - 1) > NORM_TOLERANCE:
+        # Half as many float32 are as many bytes, and their bits are float16 of any size.
+        raise Skipped("dimension", f"prototype {prototype_id} is not {dimension} float16 of norm 1")
     return (embedding / norm).astype(np.float32)
 
 
@@ -188,27 +225,51 @@ class Overlay(TopicFollower):
         self._network = network
         self._dimension = dimension
         self._version = 0
+        self._changes: dict[str, Change] = {}
+        self._anew = False
 
-    def _apply(self, records: Sequence[Any], reached: int, *, at_end: bool) -> None:  # noqa: ARG002
+    def _restart(self) -> None:
+        self._changes, self._anew = {}, True
+
+    def _apply(self, records: Sequence[Any], reached: int, *, at_end: bool) -> None:
         """Hand on what was read; what another step would have read makes no difference."""
-        changes: dict[str, Added | None] = {}
         for record in records:
-            try:
-                change = decode_prototype(record.key, record.value, self._network, self._dimension)
-            except Skipped as error:
-                self._skip(record.offset, error)
-                continue
-            name = change if isinstance(change, str) else change.prototype_id
-            # Taken out first: the order is that of each prototype's last change.
-            changes.pop(name, None)
-            changes[name] = None if isinstance(change, str) else change
-        added = [change for change in changes.values() if change is not None]
-        removed = [name for name, change in changes.items() if change is None]
-        self._serve(added, removed, reached)
+            self._take(record)
+        # Of a topic made anew, nothing is served before all of it is known.
+        if at_end or not self._anew:
+            self._serve(reached)
 
-    def _serve(self, added: list[Added], removed: list[str], version: int) -> None:
-        if added or removed or version > self._version:
-            self._matcher.apply(added, removed, version)
+    def _take(self, record: Any) -> None:
+        change: Change
+        try:
+            decoded = decode_prototype(record.key, record.value, self._network, self._dimension)
+        except Skipped as error:
+            self._skip(record.offset, error)
+            if error.prototype_id is None:
+                return
+            name, change = error.prototype_id, "forgotten"
+        else:
+            name = decoded if isinstance(decoded, str) else decoded.prototype_id
+            change = "removed" if isinstance(decoded, str) else decoded
+        if record.value is None:
+            logger.warning(
+                "prototypes topic, offset %d removes %s without a value: once compaction drops "
+                "it, members that start later serve the release's own again; remove it with a "
+                "record of kind %r",
+                record.offset,
+                name,
+                REMOVED,
+            )
+        # Taken out first: the order is that of each prototype's last change.
+        self._changes.pop(name, None)
+        self._changes[name] = change
+
+    def _serve(self, version: int) -> None:
+        if self._changes or self._anew or version > self._version:
+            self._matcher.apply(self._changes, version, anew=self._anew)
+            if self._anew:
+                logger.warning("overlay rebuilt: version %d, %d before", version, self._version)
+            self._changes, self._anew = {}, False
             self._version = version
             OVERLAY_VERSION.set(version)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 PLACE = click.Path(path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FLAGS_ALL = click.option(
+    "--flags-all", is_flag=True, help="Take it although it flags nearly everything."
+)
 
 
 @click.group(cls=Group)
@@ -33,8 +36,8 @@ def release() -> None:
 def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> int:
     """List the releases in a folder.
 
-    Where no folder is given, that of the release in use. What the group is to serve is marked
-    where the brokers can be asked: active, staged or shadow.
+    Where no folder is given, those in releases_url, else in the folder of the release in use.
+    What the group is to serve is marked where the brokers can be asked: active, staged or shadow.
 
     \b
     Example:
@@ -42,9 +45,10 @@ def release_list(settings: "Settings", folder: Path | None, as_json: bool) -> in
     """
     from moderator.releases import run_list
     from moderator.rollout.marks import marks
+    from moderator.rollout.store import FolderStore, open_store
 
-    folder = folder or settings.judging.release.resolve().parent
-    return run_list(folder, consoles()[0], as_json=as_json, marks=marks(settings))
+    store = open_store(settings) if folder is None else FolderStore(folder)
+    return run_list(store, consoles()[0], as_json=as_json, marks=marks(settings))
 
 
 @release.command("show")
@@ -68,9 +72,12 @@ def release_show(settings: "Settings", directory: Path | None, as_json: bool) ->
 @release.command("verify")
 @click.argument("directory", required=False, type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@FLAGS_ALL
 @configured
-def release_verify(settings: "Settings", directory: Path | None, as_json: bool) -> int:
-    """Check a release: every digest, and the network.
+def release_verify(
+    settings: "Settings", directory: Path | None, *, as_json: bool, flags_all: bool
+) -> int:
+    """Check a release: every digest, the network, and that it does not flag nearly everything.
 
     The network has to give the embeddings on this machine that it gave where it was made.
     Where no directory is given, the release in use.
@@ -83,13 +90,14 @@ def release_verify(settings: "Settings", directory: Path | None, as_json: bool) 
 
     directory = directory or settings.judging.release
     device = settings.pipeline.device
-    return run_verify(directory, device, consoles()[0], as_json=as_json)
+    return run_verify(directory, device, consoles()[0], as_json=as_json, flags_all=flags_all)
 
 
 @release.command("activate")
 @click.argument("target", metavar="ID|PATH")
+@FLAGS_ALL
 @configured
-def release_activate(settings: "Settings", target: str) -> int:
+def release_activate(settings: "Settings", target: str, *, flags_all: bool) -> int:
     """Have the group serve a release.
 
     It is verified first, with its network, and copied to releases_url where it is not there yet.
@@ -101,13 +109,16 @@ def release_activate(settings: "Settings", target: str) -> int:
     """
     from moderator.rollout.commands import run_activate
 
-    return run_activate(settings, target, consoles()[0])
+    return run_activate(settings, target, consoles()[0], flags_all=flags_all)
 
 
 @release.command("rollback")
 @configured
 def release_rollback(settings: "Settings") -> int:
     """Have the group serve the release that was active before.
+
+    A second rollback returns to the one that the first left. To go back further, activate a
+    release that `moderator release status` lists.
 
     \b
     Example:
@@ -122,8 +133,11 @@ def release_rollback(settings: "Settings") -> int:
 @click.argument("target", required=False, metavar="[ID|PATH]")
 @click.option("--fraction", type=float, default=0.05, show_default=True, help="Share of posts.")
 @click.option("--off", is_flag=True, help="Stage nothing any more.")
+@FLAGS_ALL
 @configured
-def release_stage(settings: "Settings", target: str | None, *, fraction: float, off: bool) -> int:
+def release_stage(
+    settings: "Settings", target: str | None, *, fraction: float, off: bool, flags_all: bool
+) -> int:
     """Have a share of the posts judged by another release.
 
     Which ones is told by a hash of the post's id: the same on every member.
@@ -136,7 +150,7 @@ def release_stage(settings: "Settings", target: str | None, *, fraction: float, 
     _one_of(target, off)
     from moderator.rollout.commands import run_stage
 
-    return run_stage(settings, target, fraction, consoles()[0])
+    return run_stage(settings, target, fraction, consoles()[0], flags_all=flags_all)
 
 
 @release.command("shadow")

@@ -2,27 +2,37 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
+from models.errors import BadRelease
 from models.prototypes import KINDS
-from models.release import Listed, Release, list_releases, load_release
+from models.release import Listed, Release, load_release
 from moderator.errors import BadSettings
+from moderator.rollout.sanity import FLAGS_ALL, flags_nearly_all
 
 BREAKDOWN = "by_"
 """Part of the names under which a report breaks figures down; people are shown the sums."""
 
 
+class Listing(Protocol):
+    """The part of a store of releases that listing uses."""
+
+    @property
+    def place(self) -> str: ...  # noqa: D102
+    def list(self) -> Sequence[Listed]: ...  # noqa: D102
+
+
 def run_list(
-    folder: Path, out: Console, *, as_json: bool, marks: Mapping[str, str] | None = None
+    store: Listing, out: Console, *, as_json: bool, marks: Mapping[str, str] | None = None
 ) -> int:
-    """Print the releases in a folder, oldest first, by their manifests.
+    """Print the releases in a folder or at a URL, oldest first, by their manifests.
 
     Args:
-        folder: Of releases.
+        store: Of releases.
         out: Where they are printed.
         as_json: Print a JSON object a line.
         marks: What releases do in the group, by id, such as ``active``.
@@ -33,10 +43,11 @@ def run_list(
     Raises:
         BadRelease: The folder cannot be read.
         BadSettings: It holds no release.
+        Unavailable: The store cannot be reached.
     """
-    found = list_releases(folder)
+    found = store.list()
     if not found:
-        raise BadSettings(f"{folder} holds no releases; name a folder of release directories")
+        raise BadSettings(f"{store.place} holds no releases; name a folder of release directories")
     for listed in found:
         if as_json:
             mark = (marks or {}).get(listed.id)
@@ -59,11 +70,14 @@ def run_show(directory: Path, out: Console, *, as_json: bool) -> int:
     return 0
 
 
-def run_verify(directory: Path, device: str, out: Console, *, as_json: bool) -> int:
+def run_verify(
+    directory: Path, device: str, out: Console, *, as_json: bool, flags_all: bool = False
+) -> int:
     """Verify every digest of a release and its network's results on a device, and say so.
 
     Raises:
-        BadRelease: It is absent or damaged, or the network gives something else.
+        BadRelease: It is absent or damaged, the network gives something else, or it flags nearly
+            everything without ``flags_all``.
         BadNetwork: There is no such device.
     """
     release = load_release(directory)
@@ -71,7 +85,11 @@ def run_verify(directory: Path, device: str, out: Console, *, as_json: bool) -> 
 
     resolved = resolve_device(device)
     release.load_network(resolved)
+    wrong = flags_nearly_all(release)
+    if wrong and not flags_all:
+        raise BadRelease(f"{wrong}; {FLAGS_ALL}")
     verified = {"verified": f"all digests, and the network's results on {resolved}"}
+    verified |= {"warning": wrong} if wrong else {}
     _describe(out, release, verified, as_json=as_json)
     return 0
 

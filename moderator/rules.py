@@ -11,11 +11,16 @@ similarity. Support counts look-alikes already, so that they only explain what r
 
 With either, a picture whose nearest firearm is less similar than the policy's least is of nothing
 known: ``no-match``.
+
+Before either comes the *near rule*: a prototype that was added to the release and lies within the
+policy's ``near_radius`` decides by itself, where no other is nearer: ``match`` of its type, or
+``lookalike``. What reviewers say of a picture so holds at once for it and its near copies,
+however many prototypes of the release surround it. The release's own have no such weight.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -25,6 +30,10 @@ from models.index import Neighbours
 from models.policy import Policy
 from models.scoring import type_supports
 
+TIE = 1e-3
+"""Difference of similarities below which an added prototype counts as no farther than another:
+copies of one picture differ by less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -32,22 +41,96 @@ class Finding:
 
     ``reached`` says of each type that reaches its band by how much it is above its threshold, in
     similarity or support; below 0 within the band. ``closest`` is how much less of a change, in
-    similarity or support, would leave it as it is.
+    similarity or support, would leave it as it is. ``copy`` says that an added look-alike is this
+    very picture, to which its regions then add nothing.
     """
 
     reason: Literal["match", "lookalike", "no-match", "near-miss"]
     reached: Mapping[str, float]
     closest: float = field(default=math.inf, compare=False)
+    copy: bool = field(default=False, compare=False)
 
 
 def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
-    """Apply the policy's rule to the neighbours of one embedding.
+    """Apply the policy's rules to the neighbours of one embedding.
 
     Args:
         neighbours: Nearest prototypes; kinds other than firearms and look-alikes say nothing.
         policy: Thresholds and bands.
         margin: What is asked above every threshold, in similarity or support.
     """
+    found = _found(neighbours, policy, margin)
+    if not neighbours.added or not policy.near_radius:
+        return found
+    rows = _telling(neighbours)
+    near = _nearest_added(rows, policy)
+    if near is None:
+        return replace(found, closest=min(found.closest, _short_of_near(rows, policy)))
+    inside = near.similarity - (1 - policy.near_radius)
+    closest = min(found.closest, inside, _lead(near, rows))
+    if near.kind == "lookalike":
+        within = near.similarity - (1 - TIE)
+        return Finding("lookalike", found.reached, min(closest, abs(within)), copy=within >= 0)
+    # It leads whatever the rule reached, by more the nearer it is.
+    excess = max(0.0, *found.reached.values()) if found.reached else 0.0
+    return Finding("match", {**found.reached, near.type: excess + inside}, closest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A firearm or look-alike among the neighbours."""
+
+    type: str
+    kind: str
+    similarity: float
+    added: bool
+
+    def alike(self, other: "_Row") -> bool:
+        """Whether both would decide the same."""
+        return self.kind == other.kind and (self.kind == "lookalike" or self.type == other.type)
+
+
+def _telling(neighbours: Neighbours) -> list[_Row]:
+    rows = zip(
+        neighbours.ids,
+        neighbours.types,
+        neighbours.kinds,
+        neighbours.similarities.tolist(),
+        strict=True,
+    )
+    return [
+        _Row(its_type, kind, similarity, name in neighbours.added)
+        for name, its_type, kind, similarity in rows
+        if kind in ("firearm", "lookalike")
+    ]
+
+
+def _nearest_added(rows: Sequence[_Row], policy: Policy) -> _Row | None:
+    """Return the added prototype that decides by itself; of equally near ones, a firearm."""
+    added = [row for row in rows if row.added]
+    near = max(added, key=lambda row: (row.similarity, row.kind == "firearm"), default=None)
+    if near is None or near.similarity < 1 - policy.near_radius:
+        return None
+    nearest = max(row.similarity for row in rows)
+    return near if near.similarity >= nearest - TIE else None
+
+
+def _short_of_near(rows: Sequence[_Row], policy: Policy) -> float:
+    """Return how much nearer an added prototype must be to decide by itself."""
+    nearest = max((row.similarity for row in rows), default=-math.inf)
+    wanted = max(1 - policy.near_radius, nearest - TIE)
+    return min((wanted - row.similarity for row in rows if row.added), default=math.inf)
+
+
+def _lead(near: _Row, rows: Sequence[_Row]) -> float:
+    """Return by how much what decides is nearer than what would decide otherwise."""
+    others = (row for row in rows if not (row.added and row.alike(near)))
+    leads = (near.similarity - row.similarity + TIE * (not row.added) for row in others)
+    return min(leads, default=math.inf)
+
+
+def _found(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
+    """Apply the hard or the soft rule, see ``find``."""
     best = _best(neighbours, "firearm")
     nearest = max(best.values(), default=-math.inf)
     edge = abs(nearest - policy.least_similarity)

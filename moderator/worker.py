@@ -41,6 +41,7 @@ from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
 from moderator.streaming.topic_ids import TopicIds
 from moderator.streaming.topic_reader import TopicReader
+from moderator.streaming.type_labels import TypeLabels
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
 
@@ -88,14 +89,16 @@ def run_worker(settings: Settings) -> int:
         if not _world_reached(settings, stop):
             return 0
         topics = _Topics(settings, stop)
-        manager = Manager(settings, release, open_store(settings), topics.prototypes, stop)
+        store = open_store(settings)
+        store.tidy()
+        manager = Manager(settings, release, store, topics.prototypes, stop)
         stack.callback(manager.close)
         probes.report("/release", manager.report)
         if not topics.follow_control(manager, stack):
             return 0
         switch = manager.start()
         watchdog.require("prototypes read to their end", lambda: manager.caught_up)
-        if stop.is_set():
+        if switch is None or stop.is_set():
             return 0
         active = switch.in_use.active.release
         keeper = stack.enter_context(keeping(settings, active.spec.input))
@@ -386,7 +389,14 @@ class _Member:
             turn=lambda: self._watchdog.turn("publish"),
             retry_topics={each.role: each.name for each in retry_topics(settings.retry)},
             floods=FloodMarks(settings.flood),
+            types=TypeLabels(self._types),
         )
+
+    def _types(self) -> set[str]:
+        """Return the types of the releases that judge posts."""
+        in_use = self._switch.in_use
+        judging = [each for each in (in_use.active, in_use.staged) if each is not None]
+        return {name for each in judging for name in each.release.types.names}
 
     def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:
         limits, pipeline = self._settings.limits, self._settings.pipeline

@@ -3,6 +3,7 @@
 Joins the other parts of this package; holds no method of its own.
 """
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,10 +13,13 @@ from typing import Any
 
 from rich.console import Console
 
+from models import manifest as manifests
 from models.index import PrototypeIndex
 from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
 from training.calibration.choice import choose_policy
+from training.calibration.frames import flag_scores_of
+from training.calibration.sanity import refuse_flagging_all
 from training.commit import commit
 from training.embedding import embed
 from training.errors import BadInput
@@ -25,12 +29,20 @@ from training.material import Material, gather, rounded
 from training.naming import named, read_types
 from training.recipe import Recipe
 from training.selection import chosen_by_name, clear
+from training.stages.trained import stored_half
 
 SAME = 0.999
 """Cosine that a photograph must have to itself when the written release embeds it again."""
 
 
-def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False) -> Release:
+def build(
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    *,
+    replace: bool = False,
+    flags_all: bool = False,
+) -> Release:
     """Make a release and write it.
 
     Args:
@@ -38,13 +50,17 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
         out: The release's directory.
         console: For progress and what was found.
         replace: Whether a release that is there already gives way once the new one is whole.
+        flags_all: Write it although it flags nearly everything.
 
     Raises:
-        BadInput: Photographs, tables or options cannot be used.
+        BadInput: Photographs, tables or options cannot be used, or it would flag nearly everything.
         ModelError: The network cannot be made or the release cannot be written.
     """
     check_out(out, replace=replace)
     table = read_types(recipe.types)
+    if recipe.run is not None and stored_half(recipe.run):
+        # Taken as it is: written in 32 bits, it would be another network by its digest.
+        recipe = dataclasses.replace(recipe, half_weights=True)
     network, material = gather(recipe, console)
     prototypes = choose_prototypes(recipe, material)
     index = PrototypeIndex.build(prototypes)
@@ -52,6 +68,8 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), recipe.policy)
     types = named(types_of(prototypes), table)
+    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    refuse_flagging_all(network, index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,
         replace=replace,
@@ -75,6 +93,8 @@ def build(recipe: Recipe, out: Path, console: Console, *, replace: bool = False)
         half_weights=recipe.half_weights,
     )
     _verify(written, material)
+    if recipe.run is not None:
+        _compare(written, recipe.run, console)
     return written
 
 
@@ -161,6 +181,20 @@ def write(out: Path, *, replace: bool, **parts: Any) -> Release:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return load_release(out)
+
+
+def _compare(release: Release, run: Path, console: Console) -> None:
+    """Say so where the network is another one than that of the release that it was taken from."""
+    if not (run / "manifest.json").is_file():
+        return
+    known = manifests.read(run)["network_digest"]
+    if release.network_digest != known:
+        console.print(
+            f"the network is another one than that of {run}, by its sizes, regions or precision: "
+            "prototypes added to that one, and what is cached, do not apply to it",
+            style="yellow",
+            highlight=False,
+        )
 
 
 def _verify(release: Release, material: Material) -> None:

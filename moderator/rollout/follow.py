@@ -39,6 +39,9 @@ class Follower(TopicFollower):
         self._control = Control()
         self._told: Control | None = None
 
+    def _restart(self) -> None:
+        self._control = Control()
+
     def _apply(self, records: Sequence[Any], reached: int, *, at_end: bool) -> None:  # noqa: ARG002
         for record in records:
             if record.key != self._key:

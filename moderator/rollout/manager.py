@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from models.errors import ModelError
+from models.errors import BadRelease, ModelError
 from models.release import Release, load_release
 from moderator.errors import ModeratorError, Unavailable
 from moderator.records import utc
@@ -47,8 +47,10 @@ LOADING_SECONDS = Histogram(
 RETRY = (5.0, 300.0)
 """Seconds until a refused release is tried again, and at most: it may be on its way there."""
 
-JOIN = 30.0
-"""Seconds that a release being loaded at the end is waited for."""
+IDLE = 0.05
+
+JOIN = 5.0
+"""Seconds that a release being loaded at the end is waited for; a download may take any time."""
 
 Role = str
 T = TypeVar("T")
@@ -72,7 +74,7 @@ class Manager:
         default: The release of the member's own setting, verified.
         store: Where other releases are found.
         open_overlay: Opens the prototypes topic from its beginning.
-        stop: The member's; loading is given up once it is set.
+        stop: The member's; loading is given up once it is set, which ``close`` does too.
     """
 
     def __init__(
@@ -94,7 +96,9 @@ class Manager:
         self._refusals: dict[Role, Refusal] = {}
         self._switch: Switch | None = None
         self._retry = RETRY[0]
-        self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="releases", daemon=True)
 
     def want(self, control: Control) -> None:
         """Take note of what is to be served; safe from every thread, never waits."""
@@ -103,24 +107,24 @@ class Manager:
             self._retry = RETRY[0]
             self._changed.notify_all()
 
-    def start(self) -> Switch:
+    def start(self) -> Switch | None:
         """Load the release that is wanted, else the member's own, and go on to follow.
+
+        Returns:
+            None where the member was stopped meanwhile, whatever loading waits for.
 
         Raises:
             ModelError: The member's own release cannot be served either.
             ModeratorError: What serving it needs is wrong or not there.
         """
-        control = self._wanted
-        active = self._loaded("active", control.release, None) if control.release else None
-        if active is None:
-            active = ready_servable(self._settings, self._default, self._open_overlay, self._stop)
-        self._switch = switch = Switch(InUse(active))
-        self._show(switch)
-        self._thread = threading.Thread(
-            target=self._run, args=(switch,), name="releases", daemon=True
-        )
         self._thread.start()
-        return switch
+        while not self._begun.is_set() and not self._stop.is_set():
+            self._begun.wait(IDLE)
+        if self._stop.is_set():
+            return None
+        if self._failure is not None:
+            raise self._failure
+        return self._switch
 
     @property
     def caught_up(self) -> bool:
@@ -130,10 +134,13 @@ class Manager:
     def close(self) -> None:
         """Close every release; the pipeline must have ended."""
         self._closing.set()
+        self._stop.set()
         with self._changed:
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread.ident is not None:
             self._thread.join(JOIN)
+            if self._thread.is_alive():
+                logger.warning("a release is still being loaded; it ends with the process")
         if self._switch is not None:
             in_use = self._switch.in_use
             if in_use.shadow is not None:
@@ -170,7 +177,26 @@ class Manager:
             ],
         }
 
-    def _run(self, switch: Switch) -> None:
+    def _run(self) -> None:
+        try:
+            switch = self._begin()
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            self._begun.set()
+        self._follow(switch)
+
+    def _begin(self) -> Switch:
+        wanted = self._wanted.release
+        active = self._loaded("active", wanted, None) if wanted else None
+        if active is None:
+            active = ready_servable(self._settings, self._default, self._open_overlay, self._stop)
+        self._switch = switch = Switch(InUse(active))
+        self._show(switch)
+        return switch
+
+    def _follow(self, switch: Switch) -> None:
         done: Control | None = None
         while not self._closing.is_set():
             with self._changed:
@@ -198,7 +224,7 @@ class Manager:
             # Until it is there, nothing is staged; where it is refused, neither.
         else:
             self._refusals.pop("staged", None)
-        if self._closing.is_set():
+        if self._stop.is_set():
             for servable in _without((active, staged), before):
                 servable.close()
             return
@@ -236,10 +262,10 @@ class Manager:
             "shadow",
             str(wanted),
             lambda release: cast_shadow(
-                self._settings, release, self._open_overlay, self._closing, now.active
+                self._settings, release, self._open_overlay, self._stop, now.active
             ),
         )
-        if shadow is not None and self._closing.is_set():
+        if shadow is not None and self._stop.is_set():
             shadow.close()
         elif shadow is not None:
             switch.use(replace(now, shadow=shadow))
@@ -249,7 +275,7 @@ class Manager:
     def _chosen(self, role: Role, release_id: str, before: InUse) -> Servable | None:
         """Return a servable of a release: one that is there, else a new one; None if refused."""
         for servable in (before.active, before.staged):
-            if servable is not None and servable.release.id == release_id:
+            if servable is not None and self._is(servable.release, release_id):
                 self._refusals.pop(role, None)
                 return servable
         return self._loaded(role, release_id, before.active)
@@ -259,7 +285,7 @@ class Manager:
             role,
             release_id,
             lambda release: ready_servable(
-                self._settings, release, self._open_overlay, self._closing, beside
+                self._settings, release, self._open_overlay, self._stop, beside
             ),
         )
 
@@ -279,12 +305,22 @@ class Manager:
         return made
 
     def _release(self, release_id: str) -> Release:
-        if release_id == self._default.id:
+        if self._is(self._default, release_id):
             return self._default
         release = load_release(self._store.find(release_id))
         if release.id != release_id:
             raise Unavailable(f"{release.path} holds release {release.id}, not {release_id}")
+        if not self._is(release, release_id):
+            raise BadRelease(
+                f"{release.path} has the id {release_id} but another manifest than was activated: "
+                f"its SHA-256 is {release.digest}, not {self._wanted.digests[release_id]}"
+            )
         return release
+
+    def _is(self, release: Release, release_id: str) -> bool:
+        """Whether a release is the one that is wanted by this id, as far as its digest is told."""
+        digest = self._wanted.digests.get(release_id)
+        return release.id == release_id and digest in (None, release.digest)
 
     def _refuse(self, role: Role, release_id: str, reason: str) -> None:
         reason = " ".join(reason.split())

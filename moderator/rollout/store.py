@@ -4,19 +4,31 @@ Loads and judges none of them: what is found here is verified by whoever loads i
 """
 
 import contextlib
+import fcntl
 import hashlib
+import logging
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from models import manifest as manifests
 from models.errors import BadRelease
-from models.release import ID_LENGTH, list_releases
+from models.release import ID_LENGTH, Listed, list_releases, listed, oldest_first
 from moderator.errors import BadSettings, Unavailable
 from moderator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+INCOMING = ".incoming-"
+"""Beginning of the names of folders that a release is being copied into."""
+
+FRESH = 60.0
+"""Seconds in which such a folder is left alone, although nobody holds it yet."""
 
 
 class ReleaseStore(Protocol):
@@ -37,8 +49,25 @@ class ReleaseStore(Protocol):
         """
         ...
 
+    def list(self) -> Sequence[Listed]:
+        """Return what lies there, oldest first, by the manifests only.
+
+        Raises:
+            BadRelease: The folder cannot be read.
+            BadSettings: The store's package is not installed.
+            Unavailable: The store cannot be reached.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """Remove what is left here of copies that were never finished; never raises."""
+        ...
+
     def add(self, release_id: str, path: Path) -> bool:
-        """Copy a release in, whole or not at all; return whether it was not there before.
+        """Copy the files that a release's manifest names, all or none.
+
+        Returns:
+            Whether it was not there before.
 
         Raises:
             BadSettings: It may not be written, or the store's package is not installed.
@@ -77,10 +106,18 @@ class FolderStore:
         named = self._folder / release_id
         if (named / manifests.NAME).exists():
             return named
-        for listed in list_releases(self._folder):
-            if listed.id == release_id:
-                return listed.path
+        for each in self.list():
+            if each.id == release_id:
+                return Path(each.path)
         raise BadRelease(f"no release {release_id} in {self._folder}; put it there")
+
+    def list(self) -> Sequence[Listed]:
+        """See ``ReleaseStore``."""
+        return list_releases(self._folder)
+
+    def tidy(self) -> None:
+        """See ``ReleaseStore``."""
+        _tidy(self._folder)
 
     def add(self, release_id: str, path: Path) -> bool:
         """See ``ReleaseStore``."""
@@ -90,7 +127,8 @@ class FolderStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with _aside(self._folder) as folder:
-                shutil.copytree(path, folder, dirs_exist_ok=True)
+                for file in _files(path):
+                    shutil.copyfile(file, folder / file.name)
                 folder.chmod(0o755)
                 folder.rename(self._folder / release_id)
         except OSError as error:
@@ -143,12 +181,23 @@ class RemoteStore:
                 self._source(store, root, release_id)
                 return False
             there = f"{root}/{release_id}"
-            names = [file.name for file in path.iterdir() if file.is_file()]
             store.makedirs(there, exist_ok=True)
-            # The manifest last: without it, there is no release yet.
-            for name in sorted(names, key=lambda name: name == manifests.NAME):
-                store.put_file(str(path / name), f"{there}/{name}")
+            for file in _files(path):
+                store.put_file(str(file), f"{there}/{file.name}")
         return True
+
+    def list(self) -> Sequence[Listed]:
+        """See ``ReleaseStore``."""
+        with self._reached() as (store, root):
+            found = [
+                listed(f"{self.place}/{place.rpartition('/')[2]}", raw)
+                for place, raw in self._manifests(store, root)
+            ]
+        return oldest_first(found)
+
+    def tidy(self) -> None:
+        """See ``ReleaseStore``."""
+        _tidy(self._cache)
 
     def _source(self, store: Any, root: str, release_id: str) -> str:
         """Return where in the store a release lies.
@@ -158,13 +207,18 @@ class RemoteStore:
         """
         if store.exists(f"{root}/{release_id}/{manifests.NAME}"):
             return f"{root}/{release_id}"
-        for entry in store.ls(root, detail=True) if store.exists(root) else ():
-            manifest = f"{entry['name'].rstrip('/')}/{manifests.NAME}"
-            if entry["type"] == "directory" and store.exists(manifest):
-                raw = store.cat_file(manifest)
-                if hashlib.sha256(raw).hexdigest()[:ID_LENGTH] == release_id:
-                    return str(entry["name"])
+        for place, raw in self._manifests(store, root):
+            if hashlib.sha256(raw).hexdigest()[:ID_LENGTH] == release_id:
+                return place
         raise BadRelease(f"no release {release_id} at {self.place}; put it there")
+
+    def _manifests(self, store: Any, root: str) -> Iterator[tuple[str, bytes]]:
+        """Yield each folder that holds a manifest, and that manifest."""
+        for entry in store.ls(root, detail=True) if store.exists(root) else ():
+            place = str(entry["name"]).rstrip("/")
+            manifest = f"{place}/{manifests.NAME}"
+            if entry["type"] == "directory" and store.exists(manifest):
+                yield place, store.cat_file(manifest)
 
     @contextmanager
     def _reached(self) -> Iterator[tuple[Any, str]]:
@@ -219,11 +273,46 @@ def _whole(folder: Path) -> bool:
     return True
 
 
+def _files(path: Path) -> Iterator[Path]:
+    """Yield the files of a release that its manifest names, and the manifest itself last.
+
+    Without it, there is no release yet.
+    """
+    for name in manifests.read(path)["files"]:
+        if name != manifests.CACHE or (path / name).exists():
+            yield path / name
+    yield path / manifests.NAME
+
+
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
     """Yield a folder to fill beside its later place; what is left of it is removed."""
-    aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+    aside = Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder))
+    held = os.open(aside, os.O_RDONLY)
     try:
+        # Says that somebody fills it, until the process ends.
+        with contextlib.suppress(OSError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        os.close(held)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove folders that were being filled by a process that is no more."""
+    for aside in folder.glob(f"{INCOMING}*"):
+        try:
+            if time.time() - aside.stat().st_mtime < FRESH:
+                continue
+            held = os.open(aside, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(aside)
+            logger.info("removed %s, which a copy that was cut off had left", aside)
+        except OSError as error:
+            logger.debug("%s stays: %s", aside, error)
+        finally:
+            os.close(held)

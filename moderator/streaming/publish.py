@@ -30,6 +30,7 @@ from moderator.records import Partition
 from moderator.settings import Topics
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.sending import Sender, TooLargeError, send
+from moderator.streaming.type_labels import TypeLabels
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,11 @@ AGE_IMPLAUSIBLE = Counter(
     ["timestamp"],
 )
 DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
-FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
+FLAGS = Counter(
+    "moderator_flags_total",
+    "Posts flagged, by their best type; other: types of the overlay beyond the first 100.",
+    ["type"],
+)
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
 RETRIES = Counter("moderator_retries_total", "Posts sent to a retry topic, by topic.", ["topic"])
 ABORTS = Counter(
@@ -125,6 +130,7 @@ class Publisher:
         turn: Called before each attempt, to tell a watchdog that this goes on.
         retry_topics: Names of the retry topics by role.
         floods: Marks the decisions of a flood.
+        types: Gives flagged types their labels in metrics.
     """
 
     def __init__(
@@ -140,6 +146,7 @@ class Publisher:
         room: int,
         turn: Callable[[], None],
         floods: FloodMarks,
+        types: TypeLabels | None = None,
         retry_topics: Mapping[str, str] | None = None,
     ) -> None:
         self._connect = connect
@@ -158,6 +165,7 @@ class Publisher:
         self._room = room
         self._turn = turn
         self._floods = floods
+        self._types = types or TypeLabels()
         self._producer: Producer | None = None
         self._fenced = 0
         self._fenced_at = -math.inf
@@ -270,7 +278,8 @@ class Publisher:
             owners = [place for place, each in zip(places, made, strict=True) for _ in each]
             raise TooLargeError([owners[n] for n in error.places], error.cause) from None
         final = zip(live, made, strict=True)
-        _count([each for each, [first, *_] in final if first.role == "decisions"], records)
+        counted = [each for each, [first, *_] in final if first.role == "decisions"]
+        _count(counted, records, self._types)
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()
@@ -388,13 +397,13 @@ def _lean(record: Outgoing) -> Outgoing:
     return Outgoing(record.role, record.key, value, record.headers)
 
 
-def _count(decided: Sequence[Decided], records: Sequence[Outgoing]) -> None:
+def _count(decided: Sequence[Decided], records: Sequence[Outgoing], types: TypeLabels) -> None:
     now = time.time()
     for each in decided:
         decision, timestamp = each.decision, each.post.record.timestamp
         DECISIONS.labels(decision.decision, decision.reason).inc()
         if decision.decision == "flag" and decision.types and each.canary is None:
-            FLAGS.labels(decision.types[0].type).inc()
+            FLAGS.labels(types.label(decision.types[0].type)).inc()
         _observe_age(timestamp, now)
     count_canaries(decided)
     DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))

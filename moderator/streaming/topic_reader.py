@@ -6,6 +6,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
+from moderator.following import MadeAnew
 from moderator.settings import Kafka
 from moderator.streaming import clients
 from moderator.streaming.unreadable import tolerate_unreadable
@@ -30,15 +31,31 @@ class TopicReader:
         tolerate_unreadable(self._consumer)
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
+        self._topic_id: object = None
 
     def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]:
-        """Return what has come, by partition; of a topic made anew, all from its beginning."""
+        """Return what has come, by partition.
+
+        Raises:
+            MadeAnew: The topic is another one than before, or its records up to here are gone;
+                reading begins at its beginning.
+        """
         try:
             polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
         except OffsetOutOfRangeError:
             self._consumer.seek_to_beginning(self._partition)
-            return {}
+            raise MadeAnew from None
+        if self._is_another():
+            # What was polled may be from the middle of the new topic, and is read again.
+            self._consumer.seek_to_beginning(self._partition)
+            raise MadeAnew
         return polled
+
+    def _is_another(self) -> bool:
+        """Whether the topic's id has changed; brokers before Kafka 2.8 give none."""
+        known, now = self._topic_id, self._consumer._cluster.topic_id(self._partition.topic)
+        self._topic_id = now or known
+        return known is not None and self._topic_id != known
 
     def end(self) -> int:
         """Return the offset that the next record written will have.

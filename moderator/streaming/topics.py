@@ -40,6 +40,10 @@ LARGEST_DIMENSION = 4096
 LEAST_DECISION_BYTES = 2 * 2**20
 """Bytes that the topics of decisions take at least."""
 
+TOMBSTONES = 10 * 365 * 86_400_000
+"""Milliseconds that compacted topics keep records without a value. Removals have one; those of
+other tools that have none hold as long as this."""
+
 REFUSED = (
     InvalidConfigurationError,
     InvalidPartitionsError,
@@ -83,7 +87,8 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     def spec(role: str, name: str) -> TopicSpec:
         if role in COMPACTED:
             # One partition, as changes need one order, which the overlay's version counts.
-            return TopicSpec(name, 1, topics.replication, {"cleanup.policy": "compact", **insync})
+            compact = {"cleanup.policy": "compact", "delete.retention.ms": str(TOMBSTONES)}
+            return TopicSpec(name, 1, topics.replication, {**compact, **insync})
         configs = {
             "cleanup.policy": "delete",
             "max.message.bytes": str(sizes.get(role, decisions)),

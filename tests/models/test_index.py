@@ -158,7 +158,7 @@ def test_changes_upon_changes_equal_a_fresh_index(count, steps, k) -> None:
 def test_each_kind_is_found_as_if_it_were_alone(count, steps, k, asked_before) -> None:
     shelf = prototypes(directions(count, 6))
     index = PrototypeIndex.build(shelf)
-    rows = directions(4, 6, 3)
+    rows, new = directions(4, 6, 3), set()
     for number, (more, gone, prefix) in enumerate(steps):
         if asked_before:
             index.query_kinds(rows, k)
@@ -166,6 +166,7 @@ def test_each_kind_is_found_as_if_it_were_alone(count, steps, k, asked_before) -
         removed = {f"p{place:05d}" for place in gone}
         index = index.with_changes(added, removed)
         shelf = shelf.without(removed | set(added.ids)).joined(added)
+        new = new - removed | set(added.ids)
     kinds = dict(zip(shelf.ids, shelf.kinds, strict=True))
     for row, found in zip(rows, index.query_kinds(rows, k), strict=True):
         ranked = slow(shelf, row, len(shelf))
@@ -173,6 +174,9 @@ def test_each_kind_is_found_as_if_it_were_alone(count, steps, k, asked_before) -
         others = [item for item in ranked if kinds[item[0]] != "firearm"][:k]
         same(found, sorted(guns + others, key=lambda item: (-item[1], item[0])))
         assert [kinds[name] for name in found.ids] == list(found.kinds)
+        assert found.added == new & set(found.ids)
+    for found in index.query(rows, k):
+        assert found.added == new & set(found.ids)
 
 
 def test_changes_leave_the_index_below_as_it_is_and_share_it(graph) -> None:

@@ -363,3 +363,38 @@ def test_a_folder_that_cannot_be_looked_into_is_a_fault_in_the_list(small, tmp_p
         shutil.rmtree(tmp_path / ("d" * 200))
     assert found["s"].fault is None
     assert "File name too long" in (found["r"].fault or "")
+
+
+@pytest.mark.parametrize("name", ["policy.json", "prototypes.npz", CACHE])
+def test_a_file_that_changes_after_it_was_verified_is_not_what_is_used(
+    large, tmp_path, monkeypatch, name
+) -> None:
+    copy = shutil.copytree(large.path, tmp_path / "copy")
+    verify = manifests.verify
+
+    def verified_then_changed(folder, manifest):
+        found = verify(folder, manifest)
+        (folder / name).write_bytes(b"changed")
+        return found
+
+    monkeypatch.setattr(manifests, "verify", verified_then_changed)
+    release = load_release(copy)
+    assert release.policy == large.policy
+    row = large.prototypes.embeddings[:1]
+    assert release.index.query(row, 5)[0].ids == large.index.query(row, 5)[0].ids
+
+
+def test_weights_that_change_after_they_were_verified_are_refused(small, tmp_path) -> None:
+    release = load_release(shutil.copytree(small.path, tmp_path / "copy"))
+    weights = release.path / "weights.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    with pytest.raises(BadRelease, match=r"weights\.safetensors is damaged"):
+        release.load_network()
+
+
+def test_its_digest_begins_with_its_id(small) -> None:
+    raw = (small.path / "manifest.json").read_bytes()
+    assert small.digest == hashlib.sha256(raw).hexdigest()
+    assert small.digest.startswith(small.id)

@@ -1,5 +1,7 @@
 """How near a finding is to another: less of a change than that leaves it as it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,22 +19,26 @@ rows = st.tuples(
     st.sampled_from(["firearm", "lookalike"]),
     st.floats(0.2, 0.9),
     st.floats(-0.45, 0.45),
+    st.booleans(),
 )
+NEAR = replace(POLICY, near_radius=0.3)
 
 
-def near(found: list[tuple[str, str, float]]) -> Neighbours:
+def near(found: list[tuple[str, str, float]], added: list[bool] | None = None) -> Neighbours:
     types, kinds, similarities = zip(*found, strict=True) if found else ((), (), ())
     ids = tuple(map(str, range(len(found))))
-    return Neighbours(ids, types, kinds, np.array(similarities, np.float32))
+    new = frozenset(name for name, its in zip(ids, added or (), strict=False) if its)
+    return Neighbours(ids, types, kinds, np.array(similarities, np.float32), new)
 
 
 @given(st.lists(rows, max_size=6))
 def test_less_of_a_change_leaves_a_finding_as_it_is(found) -> None:
-    before = find(near([row[:3] for row in found]), POLICY, 0.0)
+    added = [row[4] for row in found]
+    before = find(near([row[:3] for row in found], added), NEAR, 0.0)
     # Float32 rounds what is moved, hence a little less.
     most = max(0.0, min(before.closest, 1.0) - 1e-6)
-    moved = [(name, kind, at + by * most) for name, kind, at, by in found]
-    after = find(near(moved), POLICY, 0.0)
+    moved = [(name, kind, at + by * most) for name, kind, at, by, _ in found]
+    after = find(near(moved, added), NEAR, 0.0)
     assert after.reason == before.reason
     assert sorted(after.reached, key=after.reached.get) == sorted(
         before.reached, key=before.reached.get

@@ -381,3 +381,23 @@ def test_what_has_frames_out_of_reach_is_a_match_or_unjudged() -> None:
     flagging = Actions(near_miss="flag")
     assert decided(firearm("glock", 0.65), actions=flagging)[1] == "near-miss"
     assert decided(override=Override("v1", "")) == ("pass", "override", None)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "kind", "answer"),
+    [(1.0, "lookalike", ("pass", "lookalike")), (0.98, "lookalike", ("flag", "match")),
+     (1.0, "firearm", ("flag", "match"))],
+)  # fmt: skip
+def test_regions_add_nothing_to_a_copy_of_a_look_alike_that_was_added(similarity, kind, answer):
+    policy = Policy(0.6, region_margin=0.1)
+    whole = Neighbours(
+        ("said", "gun"), ("toy", "glock"), (kind, "firearm"),
+        np.array([similarity, 0.85], np.float32), frozenset({"said"}),
+    )  # fmt: skip
+    region = Neighbours(("gun",), ("glock",), ("firearm",), np.array([0.9], np.float32))
+    types = Types({"glock": ("pistol", "Glock 17")})
+    found = decide_image([whole, region, region], policy, types, Actions(), rows=[3])
+    assert (found.decision, found.reason) == answer
+    # Another frame is judged as ever.
+    found = decide_image([whole, region], policy, types, Actions(), rows=[1, 1])
+    assert (found.decision, found.reason) == ("flag", "match")

@@ -2,8 +2,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from models.index import PrototypeIndex
 from models.policy import Policy
@@ -42,6 +40,11 @@ def override(name: str, firearm: str = "", digest: str = DIGESTS[0], family="rif
     return Added(name, firearm, "override", family, "AK", None, digest)
 
 
+def apply(matcher: Matcher, added: list[Added], removed: list[str], version: int) -> None:
+    changes = {**dict.fromkeys(removed, "removed"), **{p.prototype_id: p for p in added}}
+    matcher.apply(changes, version)
+
+
 def ids(matcher: Matcher) -> set[str]:
     (found,) = matcher.served.index.query(unit(0)[None], 100)
     return set(found.ids)
@@ -57,14 +60,14 @@ def test_without_an_overlay_the_release_is_served():
 def test_under_the_soft_rule_changes_cost_no_new_index_of_either_kind(monkeypatch):
     matcher = Matcher(release(temperature=0.1))
     monkeypatch.setattr(PrototypeIndex, "build", lambda _: pytest.fail("built anew"))
-    matcher.apply([added("toy", 60, "toy", "lookalike"), added("new", 61)], ["r0"], 7)
+    apply(matcher, [added("toy", 60, "toy", "lookalike"), added("new", 61)], ["r0"], 7)
     (found,) = matcher.served.index.query_kinds(unit(0)[None], 100)
     assert set(found.ids) == {"r1", "r2", "toy", "new"}
 
 
 def test_added_prototypes_are_found_with_their_type_and_kind():
     matcher = Matcher(release())
-    matcher.apply([added("n", 9), added("toy", 10, firearm="toy", kind="lookalike")], [], 5)
+    apply(matcher, [added("n", 9), added("toy", 10, firearm="toy", kind="lookalike")], [], 5)
     served = matcher.served
     assert served.overlay == 5
     (found,) = served.index.query(unit(9)[None], 1)
@@ -77,34 +80,34 @@ def test_added_prototypes_are_found_with_their_type_and_kind():
 def test_what_is_served_is_never_changed_but_replaced():
     matcher = Matcher(release())
     before = matcher.served
-    matcher.apply([added("n"), override("o")], ["r0"], 5)
+    apply(matcher, [added("n"), override("o")], ["r0"], 5)
     assert (before.overlay, before.overrides, len(before.index)) == (0, {}, 3)
     assert matcher.served is not before
 
 
 def test_prototypes_of_the_release_can_be_removed_replaced_and_come_back():
     matcher = Matcher(release())
-    matcher.apply([], ["r0"], 1)
+    apply(matcher, [], ["r0"], 1)
     assert ids(matcher) == {"r1", "r2"}
-    matcher.apply([added("r0", 7)], [], 2)
+    apply(matcher, [added("r0", 7)], [], 2)
     assert ids(matcher) == {"r0", "r1", "r2"}
     (found,) = matcher.served.index.query(unit(7)[None], 1)
     assert (found.ids, found.types) == (("r0",), ("ak",))
-    matcher.apply([], ["r0", "r1", "r2", "unknown"], 3)
+    apply(matcher, [], ["r0", "r1", "r2", "unknown"], 3)
     assert ids(matcher) == set()
 
 
 def test_added_ones_can_be_removed_again():
     matcher = Matcher(release())
-    matcher.apply([added("n"), override("o")], [], 1)
-    matcher.apply([], ["n", "o"], 2)
+    apply(matcher, [added("n"), override("o")], [], 1)
+    apply(matcher, [], ["n", "o"], 2)
     assert ids(matcher) == {"r0", "r1", "r2"}
     assert matcher.served.overrides == {}
 
 
 def test_an_override_is_by_picture_and_not_in_the_index():
     matcher = Matcher(release())
-    matcher.apply([override("pass"), override("flag", "ak", DIGESTS[1])], [], 1)
+    apply(matcher, [override("pass"), override("flag", "ak", DIGESTS[1])], [], 1)
     assert matcher.served.overrides == {
         DIGESTS[0]: Override("pass", ""),
         DIGESTS[1]: Override("flag", "ak"),
@@ -115,67 +118,48 @@ def test_an_override_is_by_picture_and_not_in_the_index():
 
 def test_a_prototype_that_becomes_an_override_leaves_the_index():
     matcher = Matcher(release())
-    matcher.apply([added("n")], [], 1)
-    matcher.apply([override("n"), override("r0", digest=DIGESTS[1])], [], 2)
+    apply(matcher, [added("n")], [], 1)
+    apply(matcher, [override("n"), override("r0", digest=DIGESTS[1])], [], 2)
     assert ids(matcher) == {"r1", "r2"}
     assert len(matcher.served.overrides) == 2
 
 
 def test_the_later_of_two_that_speak_of_one_picture_or_type_wins():
     matcher = Matcher(release())
-    matcher.apply(
-        [override("first", "ak", family="x"), override("second", "ak", family="y")], [], 1
+    apply(
+        matcher, [override("first", "ak", family="x"), override("second", "ak", family="y")], [], 1
     )
     assert matcher.served.overrides[DIGESTS[0]].id == "second"
     assert matcher.served.types.family("ak") == "y"
-    matcher.apply([override("first", "ak", family="z")], [], 2)
+    apply(matcher, [override("first", "ak", family="z")], [], 2)
     assert matcher.served.overrides[DIGESTS[0]].id == "first"
     assert matcher.served.types.family("ak") == "z"
 
 
 def test_a_version_without_changes_costs_no_new_index():
     matcher = Matcher(release())
-    matcher.apply([added("n")], [], 1)
+    apply(matcher, [added("n")], [], 1)
     before = matcher.served
-    matcher.apply([], [], 8)
+    apply(matcher, [], [], 8)
     assert matcher.served.overlay == 8
     assert matcher.served.index is before.index
 
 
-names = st.sampled_from(["r0", "r1", "n", "m"])
-changes = st.lists(
-    st.tuples(names, st.sampled_from(["remove", "add", "override"]), st.integers(0, 3)), max_size=12
-)
-
-
-def change(name: str, what: str, number: int) -> Added | None:
-    if what == "remove":
-        return None
-    if what == "override":
-        return override(name, "ak", DIGESTS[number % 2], family=f"family{number}")
-    return added(name, 20 + number)
-
-
-def applied(steps: list[list[tuple[str, Added | None]]]) -> Matcher:
+def test_what_is_forgotten_is_as_the_release_has_it():
     matcher = Matcher(release())
-    for step in steps:
-        matcher.apply([a for _, a in step if a is not None], [n for n, a in step if a is None], 9)
-    return matcher
+    apply(matcher, [added("n"), override("o"), added("r1", 9)], ["r0"], 4)
+    matcher.apply(dict.fromkeys(["n", "o", "r0", "r1", "unknown"], "forgotten"), 9)
+    served = matcher.served
+    assert (ids(matcher), served.overrides, served.overlay) == ({"r0", "r1", "r2"}, {}, 9)
+    (found,) = served.index.query(unit(1)[None], 1)
+    assert (found.ids, found.types) == (("r1",), ("glock",))
 
 
-@given(changes)
-def test_members_agree_whether_they_read_all_changes_or_a_compacted_topic(rows):
-    each = [(name, change(name, what, number)) for name, what, number in rows]
-    last = {}
-    for name, item in each:
-        last.pop(name, None)
-        last[name] = item
-    one_by_one = applied([[item] for item in each]).served
-    compacted = applied([list(last.items())]).served
-    assert one_by_one.overrides == compacted.overrides
-    assert one_by_one.types == compacted.types
-    for seed in (0, 20, 21):
-        (first,) = one_by_one.index.query(unit(seed)[None], 10)
-        (second,) = compacted.index.query(unit(seed)[None], 10)
-        assert (first.ids, first.types, first.kinds) == (second.ids, second.types, second.kinds)
-        assert np.allclose(first.similarities, second.similarities, atol=1e-6)
+def test_anew_what_was_applied_before_is_gone():
+    matcher = Matcher(release())
+    apply(matcher, [added("n"), override("o")], ["r0"], 9)
+    matcher.apply({"m": added("m", 51)}, 1, anew=True)
+    served = matcher.served
+    assert (ids(matcher), served.overrides, served.overlay) == ({"r0", "r1", "r2", "m"}, {}, 1)
+    matcher.apply({}, 0, anew=True)
+    assert (ids(matcher), matcher.served.overlay) == ({"r0", "r1", "r2"}, 0)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -16,8 +16,16 @@ from models.policy import Policy
 from models.prototypes import Prototypes
 from models.types import Types
 from moderator.decide import Override
+from moderator.following import MadeAnew
 from moderator.match import Matcher
-from moderator.overlay import MAX_TEXT, Overlay, Skipped, decode_prototype, encode_prototype
+from moderator.overlay import (
+    MAX_TEXT,
+    Overlay,
+    Skipped,
+    decode_prototype,
+    encode_prototype,
+    encode_removal,
+)
 from tests.moderator.schemas import schema
 
 NETWORK = "sha256:" + "ab" * 32
@@ -69,7 +77,13 @@ def test_overrides_name_a_picture_and_have_no_embedding(firearm):
     )
 
 
-def test_no_value_removes():
+def test_a_removal_has_a_value():
+    key, value = encode_removal("a/b", NETWORK)
+    schema("prototype-1").validate(json.loads(value))
+    assert decode_prototype(key, value, NETWORK, D) == "a/b"
+
+
+def test_no_value_removes_too():
     assert decode_prototype(f"{NETWORK}/a/b".encode(), None, NETWORK, D) == "a/b"
 
 
@@ -78,6 +92,25 @@ def test_embeddings_are_normalised(scale):
     key, value = changed(embedding=floats(*(UNIT * scale)))
     found = decode_prototype(key, value, NETWORK, D)
     assert found.embedding == pytest.approx(UNIT, abs=1e-6)
+
+
+def test_the_embedding_that_flagged_carries_is_one():
+    from moderator.decisions import _encoded
+
+    key, value = changed(embedding=_encoded(UNIT.astype(np.float16)))
+    schema("prototype-1").validate(json.loads(value))
+    found = decode_prototype(key, value, NETWORK, D)
+    assert found.embedding.dtype == np.float32
+    assert found.embedding == pytest.approx(UNIT, abs=1e-3)
+    assert np.linalg.norm(found.embedding) == pytest.approx(1, abs=1e-6)
+
+
+def test_half_as_many_float32_are_not_taken_for_float16():
+    rows = np.random.default_rng(0).standard_normal((200, 4)).astype(np.float32)
+    for row in rows / np.linalg.norm(rows, axis=1, keepdims=True):
+        with pytest.raises(Skipped) as caught:
+            decode_prototype(*changed(embedding=floats(*row)), NETWORK, 8)
+        assert caught.value.cause in ("dimension", "not-finite")
 
 
 def test_texts_that_are_none_are_replaced_by_the_type():
@@ -156,10 +189,11 @@ class Row:
 
 
 class Topic:
-    """A reader of a topic in memory: each poll gives a step, None raises; then nothing comes."""
+    """A reader of a topic in memory: each poll gives a step, or raises it; then nothing comes."""
 
-    def __init__(self, steps, end, last_position=None):
+    def __init__(self, steps, end, last_position=None, next_end=0):
         self._steps = deque(steps)
+        self._next_end = next_end
         self._end = end
         self._last_position = last_position
         self._position = 0
@@ -173,8 +207,10 @@ class Topic:
             threading.Event().wait(0.001)
             return {}
         step = self._steps.popleft()
-        if step is None:
-            raise OSError("the broker is away")
+        if isinstance(step, MadeAnew):
+            self._position, self._end = 0, self._next_end
+        if isinstance(step, Exception):
+            raise step
         self._position = step[-1].offset + 1
         return {"prototypes-0": step}
 
@@ -251,8 +287,8 @@ def test_what_is_skipped_is_counted_and_the_rest_is_served():
             rows(
                 encoded("a", network=OTHER),
                 changed(embedding=floats(1, 2)),
-                encoded("n"),
                 changed(embedding=floats(np.nan, 0, 0)),
+                encoded("n"),
                 (b"", b""),
                 encoded("b", network=OTHER),
             )
@@ -263,6 +299,13 @@ def test_what_is_skipped_is_counted_and_the_rest_is_served():
     assert nearest(ours) == ("n", "r")
     assert (ours.served.overlay, caught_up) == (6, True)
     assert {cause: metric(name, cause=cause) - before[cause] for cause in causes} == causes
+
+
+def test_one_that_cannot_be_applied_takes_back_what_its_key_said():
+    """Compaction would: of a key only the last record is left."""
+    removal, bad = encode_removal("r", NETWORK), (f"{NETWORK}/r".encode(), b"{")
+    topic = Topic([rows(encoded("n"), removal, changed(type=""), bad)], end=4)
+    assert nearest(followed(topic)[0]) == ("r",)
 
 
 def test_the_version_is_the_same_whatever_the_steps_and_wherever_the_last_change_lies():
@@ -291,7 +334,8 @@ def test_before_the_end_it_is_not_caught_up():
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_broker_that_is_away_is_asked_again(first):
-    steps = [None, rows(encoded("n"))] if first else [rows(encoded("n")), None]
+    away = OSError("the broker is away")
+    steps = [away, rows(encoded("n"))] if first else [rows(encoded("n")), away]
     ours, caught_up = followed(Topic(steps, end=1))
     assert nearest(ours) == ("n", "r")
     assert caught_up
@@ -301,3 +345,74 @@ def test_one_that_never_started_closes_its_reader():
     topic = Topic([], end=0)
     Overlay(topic, matcher(), NETWORK, D).stop()
     assert topic.closed.is_set()
+
+
+def test_a_topic_made_anew_is_served_as_it_is_now():
+    name = "moderator_topics_made_anew_total"
+    before = metric(name, use="prototypes")
+    first = rows(encoded("n"), (f"{NETWORK}/r".encode(), None), encoded("m"))
+    topic = Topic([first, MadeAnew(), rows(encoded("o"))], end=3, next_end=1)
+    ours, _ = followed(topic)
+    assert nearest(ours) == ("o", "r")
+    assert ours.served.overlay == metric("moderator_overlay_version") == 1
+    assert metric(name, use="prototypes") == before + 1
+
+
+def test_what_is_made_anew_is_not_served_in_part():
+    topic = Topic([rows(encoded("n")), MadeAnew(), rows(encoded("o"))], end=1, next_end=2)
+    ours, caught_up = followed(topic)
+    assert (nearest(ours), ours.served.overlay) == (("n", "r"), 1)
+    assert caught_up
+
+
+def test_one_made_anew_and_empty_takes_back_all():
+    ours, _ = followed(Topic([rows(encoded("n"), encoded("m")), MadeAnew()], end=2))
+    assert (nearest(ours), ours.served.overlay) == (("r",), 0)
+
+
+names = st.sampled_from(["r", "n", "m"])
+kinds = st.sampled_from(["removed", "firearm", "override", "malformed", "network"])
+
+
+def record(name: str, what: str, number: int) -> tuple[bytes, bytes]:
+    """Return a record of a prototype with this id; ``number`` tells those of a kind apart."""
+    if what == "removed":
+        return encode_removal(name, NETWORK)
+    if what == "override":
+        digest = f"sha256:{number % 2:064x}"
+        return encoded(name, embedding=None, kind="override", digest=digest, firearm=f"t{number}")
+    key, value = encoded(name, embedding=np.roll(UNIT, number), firearm=f"t{number}")
+    body = {"malformed": b"{", "network": encoded(name, network=OTHER)[1]}
+    return key, body.get(what, value)
+
+
+def compacted(changes: list[Row]) -> list[Row]:
+    """Return what compaction leaves once delete.retention.ms is over."""
+    last = {row.key: row for row in changes}
+    return [row for row in changes if last[row.key] is row and row.value is not None]
+
+
+def member(steps: list[list[Row]], end: int) -> Matcher:
+    """Return what a member serves that has read a topic in these steps."""
+    ours = matcher()
+    overlay = Overlay(Topic([], end), ours, NETWORK, D)
+    for step in [*steps, []]:
+        overlay._apply(step, end, at_end=True)
+    return ours
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(names, kinds, st.integers(0, 2)), max_size=10), st.integers(0, 10))
+def test_members_agree_before_and_after_compaction(changes, until):
+    all_of_it = rows(*(record(*change) for change in changes))
+    early = member([[row] for row in all_of_it], len(changes)).served
+    partly = member([compacted(all_of_it[:until]), all_of_it[until:]], len(changes)).served
+    late = member([compacted(all_of_it)], len(changes)).served
+    for other in (partly, late):
+        assert other.overlay == early.overlay
+        assert other.overrides == early.overrides
+        assert other.types == early.types
+        for query in np.eye(D, dtype=np.float32):
+            (one,), (two,) = early.index.query(query[None], 10), other.index.query(query[None], 10)
+            assert (one.ids, one.types, one.kinds) == (two.ids, two.types, two.kinds)
+            assert np.allclose(one.similarities, two.similarities, atol=1e-6)

@@ -3,13 +3,19 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from models.errors import BadNetwork, BadRelease
+from models.release import load_release
 from moderator.errors import BadSettings
 from moderator.releases import run_list, run_show, run_verify
+from moderator.rollout.sanity import flags_nearly_all
+from moderator.rollout.store import FolderStore, RemoteStore
+from moderator.settings import STARTER
+from tests.moderator.rollout.samples import with_policy
 
 
 @pytest.fixture
@@ -80,13 +86,13 @@ def test_verify_refuses_a_device_that_is_not_there(tiny_release) -> None:
 
 def test_list_names_releases_and_damaged_ones(copied, tiny_release) -> None:
     folder = copied.parent
-    code, (line,) = lines(run_list, folder)
+    code, (line,) = lines(run_list, FolderStore(folder))
     assert code == 0
     assert line.split("\t")[0] == tiny_release.id
     assert line.split("\t")[-1] == str(copied)
     damaged = shutil.copytree(copied, folder / "damaged")
     (damaged / "manifest.json").write_text("{}")
-    code, found = lines(run_list, folder, as_json=True)
+    code, found = lines(run_list, FolderStore(folder), as_json=True)
     assert code == 1
     bodies = {body["path"]: body for body in map(json.loads, found)}
     assert bodies[str(copied)]["fault"] is None
@@ -96,13 +102,64 @@ def test_list_names_releases_and_damaged_ones(copied, tiny_release) -> None:
 
 def test_list_of_a_folder_without_releases_says_so(tmp_path) -> None:
     with pytest.raises(BadSettings, match="holds no releases"):
-        lines(run_list, tmp_path)
+        lines(run_list, FolderStore(tmp_path))
 
 
 def test_list_marks_what_the_group_is_to_serve(tiny_release) -> None:
     def run(out: Console, *, as_json: bool) -> int:
         marks = {tiny_release.id: "active"}
-        return run_list(tiny_release.path.parent, out, as_json=as_json, marks=marks)
+        return run_list(FolderStore(tiny_release.path.parent), out, as_json=as_json, marks=marks)
 
     assert lines(run)[1][0].endswith("\tactive")
     assert json.loads(lines(run, as_json=True)[1][0])["role"] == "active"
+
+
+def test_list_of_a_url_is_as_that_of_a_folder(copied, tmp_path) -> None:
+    damaged = shutil.copytree(copied, copied.parent / "damaged")
+    (damaged / "manifest.json").write_text("{}")
+    url = f"file://{copied.parent}"
+    code, found = lines(run_list, RemoteStore(url, tmp_path / "cache"))
+    local = lines(run_list, FolderStore(copied.parent))
+    assert (code, [line.replace(url, str(copied.parent)) for line in found]) == local
+    assert not (tmp_path / "cache").exists(), "nothing is fetched"
+
+
+def test_list_without_a_folder_is_of_releases_url(copied, tiny_release) -> None:
+    from click.testing import CliRunner
+
+    from moderator.cli import cli
+
+    for url in (str(copied.parent), f"file://{copied.parent}"):
+        given = ["--set", f"releases_url={url}", "--set", "control_topic="]
+        run = CliRunner().invoke(cli, ["release", "list", *given])
+        assert run.exit_code == 0, run.output
+        assert run.output.splitlines()[0].startswith(f"{tiny_release.id}\t")
+        assert url in run.output
+
+
+def test_verify_refuses_one_that_flags_nearly_everything_unless_asked(
+    tiny_release, tmp_path
+) -> None:
+    eager = with_policy(tiny_release, tmp_path / "eager")
+    with pytest.raises(BadRelease, match="flags nearly everything: all 3 drawings") as caught:
+        lines(run_verify, eager.path, "cpu")
+    assert "\n" not in str(caught.value)
+
+    def run(out: Console, *, as_json: bool) -> int:
+        return run_verify(eager.path, "cpu", out, as_json=as_json, flags_all=True)
+
+    code, shown = lines(run)
+    assert code == 0
+    assert any(line.startswith("warning") for line in shown)
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9, "90% of the harmless"), (0.01, None)])
+def test_what_its_report_says_it_flags_is_believed(tiny_release, share, told) -> None:
+    flags = {"at_threshold": {"false_flags": share}}
+    report = {"figures": {"threshold": {"flags": flags}}}
+    wrong = flags_nearly_all(replace(tiny_release, report=report))
+    assert (wrong is None) if told is None else (told in wrong)
+
+
+def test_the_starter_does_not_flag_nearly_everything() -> None:
+    assert flags_nearly_all(load_release(STARTER)) is None

@@ -1,5 +1,6 @@
 """The rules against the design's words, put the slow way."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -18,13 +19,20 @@ SOFT = Policy(
 
 
 def near(*rows: tuple[str, str, float]) -> Neighbours:
-    """Return neighbours from (type, kind, similarity), best first."""
-    rows = sorted(rows, key=lambda row: -row[2])
+    """Return neighbours from (type, kind, similarity), best first; of the release."""
+    return beside([], *rows)
+
+
+def beside(added: list[tuple[str, str, float]], *rows: tuple[str, str, float]) -> Neighbours:
+    """Return neighbours of the release, and others that the overlay added."""
+    marked = [(*row, True) for row in added] + [(*row, False) for row in rows]
+    rows = sorted(marked, key=lambda row: -row[2])
     return Neighbours(
         ids=tuple(str(place) for place in range(len(rows))),
-        types=tuple(name for name, _, _ in rows),
-        kinds=tuple(kind for _, kind, _ in rows),
+        types=tuple(name for name, _, _, _ in rows),
+        kinds=tuple(kind for _, kind, _, _ in rows),
         similarities=np.array([row[2] for row in rows], np.float32),
+        added=frozenset(str(place) for place, row in enumerate(rows) if row[3]),
     )
 
 
@@ -129,3 +137,53 @@ def test_the_least_similarity_holds_for_the_hard_rule_too() -> None:
     policy = Policy(0.2, near_miss=0.1, least_similarity=0.5)
     assert find(near(firearm("glock", 0.49)), policy, 0.0).reason == "no-match"
     assert find(near(firearm("glock", 0.51)), policy, 0.0).reason == "match"
+
+
+HARD = Policy(0.6, {"colt": 0.99}, near_miss=0.1, lookalike_margin=0.1)
+GUNS = [firearm("glock", 0.85)] * 30
+
+
+@pytest.mark.parametrize("policy", [SOFT, HARD])
+@pytest.mark.parametrize(
+    ("added", "others", "reason", "types"),
+    [
+        # One look-alike at the picture turns it, however many firearms surround it.
+        ([toy(1.0)], GUNS, "lookalike", None),
+        ([toy(0.96)], GUNS, "lookalike", None),
+        ([toy(0.9996)], [firearm("glock", 1.0)], "lookalike", None),
+        # It says nothing of what is farther away, or nearer to what the release knows.
+        ([toy(0.94)], [firearm("glock", 0.93)] * 30, "match", ["glock"]),
+        ([toy(0.96)], [firearm("glock", 0.98)] * 30, "match", ["glock"]),
+        # A firearm among look-alikes, of a type that the release knows, or not.
+        ([firearm("glock", 0.97)], [toy(0.9)] * 30, "match", ["glock"]),
+        ([firearm("new", 0.97)], [toy(0.9)] * 30, "match", ["new"]),
+        ([firearm("new", 0.97)], [], "match", ["new"]),
+        ([firearm("colt", 0.97)], [toy(0.9)] * 30, "match", ["colt"]),
+        ([firearm("new", 0.97)], GUNS, "match", ["new", "glock"]),
+        # Of two the nearer; where they are equally near, the firearm.
+        ([firearm("new", 0.97), toy(0.98)], GUNS, "lookalike", None),
+        ([firearm("new", 0.98), toy(0.97)], GUNS, "match", ["new", "glock"]),
+        ([firearm("new", 0.98), toy(0.98)], GUNS, "match", ["new", "glock"]),
+    ],
+)
+def test_an_added_prototype_decides_near_itself(policy, added, others, reason, types) -> None:
+    found = find(beside(added, *others), policy, 0.0)
+    assert found.reason == reason
+    if types is not None:
+        ordered = sorted(found.reached, key=lambda name: -found.reached[name])
+        assert ordered[: len(types)] == types
+        assert found.reached[types[0]] >= 0
+
+
+@given(any_rows, policies, st.floats(0, 1))
+def test_prototypes_of_the_release_alone_never_decide_by_the_near_rule(rows, policy, margin):
+    assert find(near(*rows), policy, margin) == find(
+        near(*rows), dataclasses.replace(policy, near_radius=0.0), margin
+    )
+
+
+@given(any_rows, any_rows, policies, st.floats(0, 1))
+def test_what_is_added_farther_than_the_radius_has_no_weight_of_its_own(rows, added, policy, by):
+    far = [(name, kind, min(s, 0.9)) for name, kind, s in added]
+    policy = dataclasses.replace(policy, near_radius=0.05)
+    assert find(beside(far, *rows), policy, by) == find(near(*far, *rows), policy, by)

@@ -9,6 +9,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image
 from moderator.compose import NamedImage, PostRecord, build_record
 from moderator.demo.drawings import names
 from moderator.settings import STARTER
+from tests.moderator.conftest import _embed
 from tests.moderator.member import Member, Network, until
 from tests.services.redis import RedisService
 
@@ -289,6 +291,62 @@ def test_the_overlay_is_served_before_the_first_post_is_decided(
     assert {each["overlay"] for each in decisions.values()} == {3}
     assert worker.metric('moderator_overlay_skipped_total{cause="network"}') == 1
     assert worker.stop() == 0
+
+
+def test_what_reviewers_say_holds_on_every_member_within_seconds(
+    kafka, network, member, topics, drawn, tiny_release
+) -> None:
+    """By the embedding as it is flagged; a look-alike, a new type and one that is known."""
+    from moderator.overlay import encode_prototype
+
+    members = [member(name).await_ready() for name in ("a", "b")]
+    for each in members:
+        until(lambda each=each: each.metric("moderator_assigned_partitions") == 1, "a partition")
+    firearm, new, old = (
+        drawn("revolver"),
+        drawn("pistol", 3, "posted"),
+        drawn("shotgun", 1, "posted"),
+    )
+    for number, data in enumerate((firearm, new, old)):
+        network.post(picture(data, f"{number}"))
+    until(lambda: network.committed() >= 3, "the decisions")
+    (flagged,) = kafka.read(topics.flagged, expect=1)
+    taken = json.loads(flagged.value)["images"][0]["embedding"]
+    rows = _embed(tiny_release.load_network(), [("pistol", 3, "posted"), ("shotgun", 1, "posted")])
+    begin = time.monotonic()
+    for name, kind, firearm_type, embedding in (
+        ("said/toy", "lookalike", "toy", taken),
+        ("said/new", "firearm", "derringer", rows[0]),
+        ("said/old", "firearm", "revolver", rows[1]),
+    ):
+        plain = None if embedding is taken else embedding
+        key, value = encode_prototype(
+            name,
+            tiny_release.network_digest,
+            firearm_type,
+            kind,
+            plain,
+            family="pistol",
+            display_name=firearm_type,
+        )
+        if plain is None:
+            value = json.dumps({**json.loads(value), "embedding": taken}).encode()
+        network._producer.send(topics.prototypes, key=key, value=value).get(30)
+    for each in members:
+        until(lambda each=each: each.metric("moderator_overlay_version") == 3, "the overlay")
+    assert time.monotonic() - begin < 5
+    again = [
+        [network.post(picture(data, f"{n}"), partition) for partition in (0, 1)]
+        for n, data in enumerate((firearm, new, old))
+    ]
+    after = network.decided(9)
+    expected = [("pass", "lookalike"), ("flag", "match"), ("flag", "match")]
+    for ids, said in zip(again, expected, strict=True):
+        assert [outcome(after[each]) for each in ids] == [said, said]
+    for ids, name in zip(again[1:], ("derringer", "revolver"), strict=True):
+        assert {after[each]["types"][0]["type"] for each in ids} == {name}
+    assert [each.metric("moderator_assigned_partitions") for each in members] == [1, 1]
+    assert {each.stop() for each in members} == {0}
 
 
 def test_pictures_are_remembered_in_redis_and_without_it_decided_all_the_same(

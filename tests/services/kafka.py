@@ -68,6 +68,7 @@ num.network.threads=2
 num.io.threads=4
 background.threads=2
 log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.backoff.ms=500
 log.index.size.max.bytes=1048576
 """
 

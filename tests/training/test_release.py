@@ -1,16 +1,21 @@
 """Releases of drawings and photographs made whole, by the command that people use."""
 
+import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from models.release import load_release
 from moderator.demo.drawings import draw
+from moderator.rollout.sanity import flags_nearly_all
 from training.__main__ import main
+from training.release import _compare
 from training.summary import summary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -296,3 +301,36 @@ def test_real_firearms_are_told_from_rooms_with_real_weights(tmp_path, capsys):
     assert figures["flags"]["at_threshold"]["recall"] >= 0.5
     assert figures["flags"]["at_threshold"]["false_flags"] == 0
     assert figures["types"]["recall_at_1"] >= 0.75
+
+
+def test_a_network_taken_from_a_release_of_16_bits_has_the_same_digest(tmp_path, capsys, drawn):
+    first = made(capsys, drawn, tmp_path / "first", "--dimension", "8", "--half-weights")
+    folders = ("--images", drawn.images, "--lookalikes", drawn.lookalikes)
+    arguments = ("release", *folders, "--run", first.path)
+    code, _, err = run(capsys, *arguments, "--out", tmp_path / "again")
+    assert code == 0, err
+    again = load_release(tmp_path / "again")
+    assert again.network_digest == first.network_digest
+    assert again.report["recipe"]["half_weights"]
+    assert "another one" not in err
+    said = Console(file=io.StringIO(), width=400)
+    _compare(replace(again, network_digest="sha256:0"), first.path, said)
+    assert "the network is another one" in said.file.getvalue()
+
+
+def test_a_threshold_that_flags_nearly_everything_is_refused_unless_asked_for(
+    tmp_path, capsys, drawn
+):
+    folders = ("--images", drawn.images, "--lookalikes", drawn.lookalikes)
+    rates = ("--false-flag-rate", "0.9", "--near-miss-rate", "0.95", "--lookalike-margin", "2")
+    arguments = ("release", *folders, *NETWORK, *rates, "--out", tmp_path / "made")
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "flags nearly everything: " in err
+    assert err.strip().splitlines()[-1].startswith("error: threshold")
+    assert not (tmp_path / "made").exists()
+    code, _, err = run(capsys, *arguments, "--flags-all")
+    assert code == 0, err
+    assert "flags nearly everything" in err
+    wrong = flags_nearly_all(load_release(tmp_path / "made"))
+    assert wrong is not None

@@ -3,18 +3,20 @@
 Joins the other parts of this package; holds no method of its own.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
 from models.errors import BadRelease
 from models.release import Release
 from training.calibration.choice import choose_policy
+from training.calibration.frames import flag_scores_of
+from training.calibration.sanity import refuse_flagging_all
 from training.calibration.settings import PolicySettings
 from training.commit import commit
 from training.errors import BadInput
@@ -23,6 +25,7 @@ from training.folder import Photo, dataset_digest
 from training.material import Material, embed_with_regions, gathered_photos
 from training.release import check_out, write
 from training.splits import Sides
+from training.stages.trained import stored_half
 
 if TYPE_CHECKING:
     from models.network import RetrievalNetwork
@@ -60,6 +63,7 @@ def recalibrate(
     console: Console,
     *,
     replace: bool = False,
+    flags_all: bool = False,
 ) -> Release:
     """Write a release with another policy.
 
@@ -73,9 +77,10 @@ def recalibrate(
         out: The new release's directory.
         console: For progress and what was found.
         replace: Whether a release that is there already gives way once the new one is whole.
+        flags_all: Write it although it flags nearly everything.
 
     Raises:
-        BadInput: Photographs or options cannot be used.
+        BadInput: Photographs or options cannot be used, or it would flag nearly everything.
         ModelError: The network cannot be loaded, or the new release cannot be written.
     """
     check_out(out, replace=replace)
@@ -85,7 +90,10 @@ def recalibrate(
     frames = look_at(settings, material, material.sides.threshold, release.index)
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), settings)
+    policy = dataclasses.replace(policy, near_radius=release.policy.near_radius)
     judge = Judge(settings, policy, release.prototypes, release.types)
+    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    refuse_flagging_all(network, release.index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,
         replace=replace,
@@ -103,7 +111,7 @@ def recalibrate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=commit(),
         dataset_digest=release.manifest.get("dataset_digest"),
-        half_weights=_half(release),
+        half_weights=stored_half(release.path),
     )
     if written.network_digest != release.network_digest:
         raise BadRelease(f"{out} holds another network than {release.path}; make the release anew")
@@ -182,14 +190,4 @@ def _material(
         ),
         unreadable=tuple(failed.values()),
         regions={new: regions[old] for new, old in enumerate(kept) if old in regions},
-    )
-
-
-def _half(release: Release) -> bool:
-    """Return whether a release holds its matrices in 16 bits, to be written so again."""
-    from models.weights import read_tensors
-
-    tensors = read_tensors(release.path / "weights.safetensors")
-    return any(
-        tensor.dtype.itemsize == np.dtype(np.float16).itemsize for tensor in tensors.values()
     )

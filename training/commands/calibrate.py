@@ -48,7 +48,7 @@ from training.commands.output import PLACE, release_options
 )
 @policy_options
 @release_options
-def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
+def command(release: Path, out: Path, *, replace: bool, flags_all: bool, **options: Any) -> None:
     """Choose the policy of RELEASE anew on other photographs; writes a new release.
 
     Network and prototypes stay. Photographs that are prototypes are left out.
@@ -72,5 +72,8 @@ def command(release: Path, out: Path, *, replace: bool, **options: Any) -> None:
     of_release = PolicySettings(**{name: getattr(known.policy, name) for name in names})
     settings = policy_settings(options, of_release)
     console = Console(stderr=True)
-    for line in summary(recalibrate(known, given, settings, out, console, replace=replace)):
+    written = recalibrate(
+        known, given, settings, out, console, replace=replace, flags_all=flags_all
+    )
+    for line in summary(written):
         click.echo(line)

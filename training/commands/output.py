@@ -12,8 +12,11 @@ PLACE = click.Path(path_type=Path)
 
 
 def release_options(command: Any) -> Any:
-    """Give a command the options ``--out`` and ``--replace``."""
+    """Give a command the options ``--out``, ``--replace`` and ``--flags-all``."""
     for option in (
+        click.option(
+            "--flags-all", is_flag=True, help="Write it although it flags nearly everything."
+        ),
         click.option("--replace", is_flag=True, help="Let a release at --out give way."),
         click.option("--out", type=PLACE, required=True, help="Directory of the release."),
     ):
@@ -21,12 +24,13 @@ def release_options(command: Any) -> Any:
     return command
 
 
-def build_release(recipe: "Recipe", out: Path, *, replace: bool) -> None:
+def build_release(recipe: "Recipe", out: Path, *, replace: bool, flags_all: bool) -> None:
     """Make a release and print what it is."""
     from rich.console import Console
 
     from training.release import build
     from training.summary import summary
 
-    for line in summary(build(recipe, out, Console(stderr=True), replace=replace)):
+    console = Console(stderr=True)
+    for line in summary(build(recipe, out, console, replace=replace, flags_all=flags_all)):
         click.echo(line)

@@ -146,7 +146,7 @@ from training.commands.output import PLACE, build_release, release_options
 )
 @policy_options
 @release_options
-def command(out: Path, *, replace: bool, **options: Any) -> None:
+def command(out: Path, *, replace: bool, flags_all: bool, **options: Any) -> None:
     """Make a release of folders of photographs.
 
     \b
@@ -158,7 +158,7 @@ def command(out: Path, *, replace: bool, **options: Any) -> None:
     """
     from training.recipe import Recipe
 
-    build_release(Recipe(**recipe_options(options)), out, replace=replace)
+    build_release(Recipe(**recipe_options(options)), out, replace=replace, flags_all=flags_all)
 
 
 def recipe_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from training.commands.output import PLACE, build_release, release_options
     help="Folder of the network's run and its maps (1.5 GB): what is there is not made again.",
 )
 @release_options
-def command(data: Path, work: Path, out: Path, *, replace: bool) -> None:
+def command(data: Path, work: Path, out: Path, *, replace: bool, flags_all: bool) -> None:
     """Tune the starter's network and make its release, with the recipe of training/starter.py.
 
     It takes some half an hour on two processor cores, and goes on where it was stopped.
@@ -45,4 +45,4 @@ def command(data: Path, work: Path, out: Path, *, replace: bool) -> None:
     fit_tune(
         photographs(data), read_types(STARTER), tuning(work), run, Console(stderr=True), resume=True
     )
-    build_release(recipe(data, run), out, replace=replace)
+    build_release(recipe(data, run), out, replace=replace, flags_all=flags_all)

@@ -40,6 +40,19 @@ def load_trained(folder: Path) -> "RetrievalNetwork":
     return network.eval()
 
 
+def stored_half(folder: Path) -> bool:
+    """Whether the network of a run or a release is stored with its matrices in 16 bits.
+
+    Raises:
+        BadInput: There is no network in it.
+        BadNetwork: The weights cannot be read.
+    """
+    from models.weights import read_tensors
+
+    tensors = read_tensors(_place(folder) / WEIGHTS).values()
+    return any(tensor.is_floating_point() and tensor.dtype.itemsize == 2 for tensor in tensors)
+
+
 def read_spec(folder: Path) -> NetworkSpec:
     """Return what the network of a directory is made of; see ``load_trained``.
 

@@ -48,7 +48,7 @@ def dropped(member: Member) -> float:
 def test_a_staged_release_judges_its_share_of_posts_and_no_others(group, releases, drawn) -> None:
     member = group.start().await_ready()
     staged = releases.other
-    said(run_stage, group.settings, str(staged.path), 0.4)
+    said(run_stage, group.settings, str(staged.path), 0.4, flags_all=True)
     until(lambda: role(member, "staged") == staged.id, "the staged release")
     sent = {f"post-{n}": group.post(drawn("pistol", 3, "posted")) for n in range(60)}
     decisions = group.network.decided(60)
@@ -58,7 +58,7 @@ def test_a_staged_release_judges_its_share_of_posts_and_no_others(group, release
         assert decisions[decision_id]["network"] == expected.network_digest
     of_it = sum(is_staged(post_id, 0.4) for post_id in sent)
     assert member.metric("moderator_staged_posts_total") == of_it
-    said(run_activate, group.settings, staged.id)
+    said(run_activate, group.settings, staged.id, flags_all=True)
     until(lambda: role(member, "active") == staged.id, "the staged one being active")
     assert role(member, "staged") is None
     last = group.post(drawn("pistol", 3, "posted"))
@@ -167,15 +167,19 @@ def test_candidates_are_verified_before_anything_is_written(group, releases) -> 
         said(run_shadow, group.settings, releases.damaged)
     with pytest.raises(BadRelease, match=r"weights\.safetensors"):
         said(run_stage, group.settings, releases.damaged, 0.5)
+    with pytest.raises(BadRelease, match="flags nearly everything"):
+        said(run_stage, group.settings, releases.eager.id, 0.5)
+    with pytest.raises(BadRelease, match="flags nearly everything"):
+        said(run_activate, group.settings, releases.eager.id)
     with pytest.raises(BadSettings, match=r"--fraction 1\.5"):
         said(run_stage, group.settings, releases.eager.id, 1.5)
     with pytest.raises(BadSettings, match="has no decisions"):
         said(run_diff_of(group), as_json=True)
     assert read_control(group.settings) == before
-    said(run_activate, group.settings, releases.eager.id)
+    said(run_activate, group.settings, releases.eager.id, flags_all=True)
     said(run_shadow, group.settings, releases.other.id)
     with pytest.raises(BadSettings, match="is the active one"):
-        said(run_stage, group.settings, releases.eager.id, 0.5)
+        said(run_stage, group.settings, releases.eager.id, 0.5, flags_all=True)
     assert marks(group.settings) == {releases.eager.id: "active", releases.other.id: "shadow"}
     shown = said(run_status, group.settings, as_json=False)
     assert f"active  {releases.eager.id}" in shown

@@ -25,6 +25,7 @@ CONTROLS = (
     Control(A),
     Control(A, (None, B), C),
     Control(A, (B,), None, C, 0.25),
+    Control(A, (B,), digests={A: "a" * 64}),
 )
 
 
@@ -57,6 +58,9 @@ def test_fields_that_are_not_known_are_ignored_and_absent_ones_are_none() -> Non
         ("staged_fraction", True),
         ("staged_fraction", float("nan")),
         ("staged_fraction", None),
+        ("digests", [A]),
+        ("digests", {A: "a" * 16}),
+        ("digests", {A: None}),
     ],
 )
 def test_what_is_not_such_a_record_is_one_line(field, value) -> None:
@@ -72,16 +76,27 @@ def test_what_is_no_object_is_one_line(raw) -> None:
         decode_control(raw)
 
 
-def test_going_back_leads_through_what_was_active() -> None:
+def test_going_back_twice_is_back_and_forth() -> None:
     control = Control().activated(A).activated(B).activated(B).activated(C)
     assert control.history == (B, A, None)
-    seen = []
-    while control.history:
-        control = control.rolled_back()
-        seen.append(control.release)
-    assert seen == [B, A, None]
+    back = control.rolled_back()
+    assert (back.release, back.history) == (B, (C, A, None))
+    forth = back.rolled_back()
+    assert (forth.release, forth.history) == (C, (B, A, None))
+    assert forth.rolled_back() == back
+
+
+def test_without_another_there_is_no_going_back() -> None:
     with pytest.raises(BadSettings, match="no release was active before"):
-        control.rolled_back()
+        Control(A).rolled_back()
+    assert Control(A, (None,)).rolled_back() == Control(None, (A,))
+
+
+def test_digests_are_written_of_what_is_named_alone() -> None:
+    digests = {name: name[0] * 64 for name in (A, B, C, "d" * 16)}
+    _, value = encode_control("g", Control(A, (B,), C, digests=digests), NOW)
+    assert decode_control(value).digests == {name: digests[name] for name in (A, B, C)}
+    assert Control(A).knowing(A, "a" * 64).activated(B).digests == {A: "a" * 64}
 
 
 def test_history_has_an_end() -> None:
@@ -95,7 +110,7 @@ def test_a_candidate_that_becomes_active_is_one_no_more_and_others_stay() -> Non
     control = Control(A, (), B, C, 0.5)
     assert control.activated(C) == Control(C, (A,), B)
     assert control.activated(B) == Control(B, (A,), None, C, 0.5)
-    assert Control(A, (B,), C, C, 0.5).rolled_back() == Control(B, (), C)
+    assert Control(A, (B,), C, C, 0.5).rolled_back() == Control(B, (A,), C)
 
 
 @given(st.text(), st.floats(0, 1), st.floats(0, 1))

@@ -1,5 +1,6 @@
 """Releases from a folder and from a URL: found by id, fetched whole or not at all."""
 
+import os
 import shutil
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from models.errors import BadRelease
 from models.release import load_release
 from moderator.errors import BadSettings, Unavailable
-from moderator.rollout.store import FolderStore, RemoteStore, open_store
+from moderator.rollout.store import FolderStore, RemoteStore, _aside, open_store
 from moderator.settings import load_settings
 from tests.models.samples import written
 
@@ -87,3 +88,34 @@ def test_which_store_the_settings_name(url, release) -> None:
     )
     store = open_store(load_settings(given, environ={}))
     assert store.place == (url or str(release.path.parent))
+
+
+def test_only_the_files_that_the_manifest_names_are_copied(store, tmp_path) -> None:
+    other = written(tmp_path / "other", report={"mAP": 0.75})
+    named = {file.name for file in other.path.iterdir()}
+    (other.path / "notes.txt").write_text("not for everybody")
+    (other.path / "more").mkdir()
+    assert store.add(other.id, other.path)
+    (copied,) = (tmp_path / "there").glob(other.id)
+    assert {file.name for file in copied.iterdir()} == named
+
+
+def test_what_a_copy_that_was_cut_off_left_is_removed_once_nobody_fills_it(store, tmp_path) -> None:
+    folder = tmp_path / ("there" if isinstance(store, FolderStore) else "cache")
+    folder.mkdir(exist_ok=True)
+    kept = {path.name for path in folder.iterdir()}
+    left, fresh = folder / ".incoming-left", folder / ".incoming-fresh"
+    for each in (left, fresh):
+        each.mkdir()
+        (each / "weights.safetensors").write_bytes(b"half")
+    os.utime(left, (0, 0))
+    with _aside(folder) as filled:
+        os.utime(filled, (0, 0))
+        store.tidy()
+        assert {path.name for path in folder.iterdir()} == {*kept, filled.name, fresh.name}
+    store.tidy()
+    assert {path.name for path in folder.iterdir()} == {*kept, fresh.name}
+
+
+def test_a_folder_that_is_not_there_is_tidy(tmp_path) -> None:
+    FolderStore(tmp_path / "absent").tidy()

@@ -1,6 +1,8 @@
 """Changing the release of members that work: nothing lost, nothing judged by half of one."""
 
 import json
+import signal
+import socket
 import time
 from collections import Counter
 
@@ -28,7 +30,7 @@ def served(member: Member) -> str | None:
 
 def activated(group, target: str, release_id: str, *members: Member) -> float:
     """Activate a release and return the seconds until every member serves it."""
-    run_activate(group.settings, target, group.out)
+    run_activate(group.settings, target, group.out, flags_all=True)
     begin = time.monotonic()
     for member in members:
         until(lambda member=member: served(member) == release_id, f"serving {release_id}")
@@ -104,7 +106,7 @@ def test_bad_releases_are_refused_and_the_old_one_serves_on(group, releases, dra
 
 
 def test_a_member_started_later_begins_with_what_is_active(group, releases, drawn) -> None:
-    run_activate(group.settings, str(releases.other.path), group.out)
+    run_activate(group.settings, str(releases.other.path), group.out, flags_all=True)
     member = group.start().await_ready()
     assert served(member) == releases.other.id
     sent = group.post(drawn("revolver"))
@@ -114,3 +116,32 @@ def test_a_member_started_later_begins_with_what_is_active(group, releases, draw
     assert served(late) == releases.tiny.id
     assert "refused as active" in late.log.read_text()
     assert (member.stop(), late.stop()) == (0, 0)
+
+
+def test_a_release_with_another_manifest_than_was_activated_is_refused(group, releases) -> None:
+    member = group.start().await_ready()
+    eager = releases.eager
+    write_control(group.settings, Control(release=eager.id, digests={eager.id: "0" * 64}))
+    until(lambda: member.metric(REFUSED) == 1, "its being refused")
+    (report,) = json.loads(member.get("/release")[1])["refused"]
+    assert "another manifest than was activated" in report["reason"]
+    assert served(member) == releases.tiny.id
+    run_activate(group.settings, eager.id, group.out, flags_all=True)
+    assert read_control(group.settings).digests == {eager.id: eager.digest}
+    until(lambda: served(member) == eager.id, "the right one")
+    assert member.stop() == 0
+
+
+def test_sigterm_is_heard_while_a_release_is_fetched_at_the_start(group) -> None:
+    """From a store that takes the connection and says nothing."""
+    write_control(group.settings, Control(release="ab" * 8))
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        store.settimeout(60)
+        url = f"ftp://127.0.0.1:{store.getsockname()[1]}/releases"
+        member = group.start(releases_url=url)
+        connection, _ = store.accept()
+        with connection:
+            member.process.send_signal(signal.SIGTERM)
+            # The store's own time-out is 30 s.
+            assert member.process.wait(20) == 0
+    assert "still being loaded" in member.log.read_text()
