@@ -93,7 +93,8 @@ class Decided:
     ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage; ``shed``
     names what was left out of judging it because posts are late; ``canary`` is None of posts that
     are none; ``flood`` names the prototype whose flood it is part of. Where there is a ``retry``,
-    that is published instead: it is not the last word.
+    that is published instead: it is not the last word. ``removal`` has the copies of a deleted
+    post removed later, as they could not be now; it is published beside the decision.
     """
 
     post: Post
@@ -106,13 +107,20 @@ class Decided:
     shed: tuple[Shed, ...] = ()
     canary: CheckedCanary | None = None
     flood: str | None = None
+    removal: "Outgoing | None" = None
+
+    @property
+    def last_word(self) -> bool:
+        """Whether this is to be the one decision of its record."""
+        return self.retry is None and not self.post.again
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One record to publish.
 
-    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a retry topic.
+    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a topic of what is tried
+    again.
     """
 
     role: str
@@ -222,19 +230,23 @@ def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 
     Its decision; the flagged record where it is flagged; the dead letter where it could not be
-    judged, whatever its decision. Of a canary the decision alone, as nobody is to act on it. Or,
-    instead of all of these, the record that tries it again.
+    judged, whatever its decision; what has its copies removed later. Of a canary the decision
+    alone, as nobody is to act on it. Or, instead of all of these, the record that tries it again;
+    of a deletion that comes round, nothing else.
 
     Args:
         decided: The post with its decision.
         room: Bytes a dead letter's key, value and headers may have together; one that would not
             fit goes without its body, and a post that would not fit is not tried again.
     """
+    removal = [] if decided.removal is None else [decided.removal]
+    if decided.post.again:
+        return removal
     if decided.retry is not None and decided.retry.size <= room:
         return [decided.retry]
     body = to_json(decided)
     key = decided.post.post_id.encode(errors="backslashreplace")
-    records = [Outgoing("decisions", key, _dumps(body))]
+    records = [Outgoing("decisions", key, _dumps(body)), *removal]
     if decided.canary is not None:
         return records
     if decided.decision.decision == "flag":

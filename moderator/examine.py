@@ -228,7 +228,8 @@ class Examiner:
             )
             decided.append(found)
         if self._load and batch.measured:
-            self._load.judged(batch.posts, batch.level, now)
+            posts = [post for post in batch.posts if not post.again]
+            self._load.judged(posts, batch.level, now)
         return decided
 
     def data_of(self, batch: Batch) -> dict[str, bytes]:

@@ -164,7 +164,11 @@ def _validated(values: Mapping[str, Mapping[str, Any]], sources: Mapping[str, st
             reason = first["msg"].removeprefix("Value error, ")
             where = f"{sources.get(name, name)}: " if name else ""
             raise BadSettings(f"{where}{reason[0].lower()}{reason[1:]}") from None
-    return Settings(**parts)
+    try:
+        return Settings(**parts)
+    except ValidationError as error:
+        reason = error.errors(include_input=False, include_url=False)[0]["msg"]
+        raise BadSettings(reason.removeprefix("Value error, ")) from None
 
 
 def settings_table() -> str:

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from models.errors import ModelError
@@ -24,7 +26,8 @@ from moderator.evidence.keeping import Keeper, keeping
 from moderator.flood_marks import FloodMarks
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Draining, Probes
-from moderator.retries import Retries, retry_topics
+from moderator.records import Record
+from moderator.retries import Retries, deletion_topic, later_topics, retry_topics
 from moderator.rollout.follow import Follower
 from moderator.rollout.manager import Manager
 from moderator.rollout.store import open_store
@@ -161,7 +164,7 @@ def topics_of(settings: Settings) -> list[str]:
         topics.flagged_topic,
         topics.dead_letter_topic,
         topics.prototypes_topic,
-        *(each.name for each in retry_topics(settings.retry)),
+        *(each.name for each in later_topics(settings)),
         topics.control_topic,
     ]
     return [name for name in named if name]
@@ -225,20 +228,20 @@ class _Member:
         self._switch = switch
         self._watchdog = watchdog
         self._stop = stop
-        self._retries = Retries(retry_topics(settings.retry), settings.topics.posts_topic)
         self._keeper = keeper
         self._failure: BaseException | None = None
 
     def run(self, served: threading.Event) -> int:
         """Serve until stopped, then drain; return the exit code."""
         with ExitStack() as stack:
-            made = patiently(self._reader, "the consumer", self._stop)
-            if made is None:
+            consumer = patiently(self._consumer, "the consumer", self._stop)
+            if consumer is None:
                 return 0
-            reader, inbox, epochs = made
+            retries = self._retries(consumer)
+            reader, inbox, epochs = self._reader(consumer, retries)
             publisher = self._publisher(reader, epochs)
             stack.callback(publisher.close)
-            pipeline = self._pipeline(inbox, epochs, publisher)
+            pipeline = self._pipeline(inbox, epochs, publisher, retries)
             patiently(publisher.start, "the producer", self._stop)
             finished = threading.Event()
             reading = threading.Thread(
@@ -290,11 +293,32 @@ class _Member:
             self._failure = error
             self._stop.set()
 
-    def _reader(self) -> tuple[Reader, Inbox, Epochs]:
-        settings, pipeline = self._settings, self._settings.pipeline
-        consumer = clients.consumer(settings.kafka, group=True)
+    def _consumer(self) -> KafkaConsumer:
+        consumer = clients.consumer(self._settings.kafka, group=True)
         tolerate_unreadable(consumer)
         mend_resuming(consumer)
+        return consumer
+
+    def _retries(self, consumer: KafkaConsumer) -> Retries:
+        settings, name = self._settings, self._settings.topics.posts_topic
+        return Retries(
+            retry_topics(settings.retry),
+            name,
+            deletions=deletion_topic(settings),
+            topic_id=lambda: clients.topic_id(consumer, name),
+        )
+
+    def _wait(self, retries: Retries, record: Record) -> float:
+        """Return the seconds until a record is due; deletions are not while the store fails."""
+        left = retries.wait(record, time.time())
+        deletions = deletion_topic(self._settings)
+        if deletions is None or record.topic != deletions.name:
+            return left
+        failing = self._keeper is not None and self._keeper.failing
+        return max(left, deletions.delay) if failing else left
+
+    def _reader(self, consumer: KafkaConsumer, retries: Retries) -> tuple[Reader, Inbox, Epochs]:
+        settings, pipeline = self._settings, self._settings.pipeline
         epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)
@@ -303,8 +327,8 @@ class _Member:
             start_from=settings.kafka.start_from,
             max_records=pipeline.max_batch,
             drain_timeout=min(pipeline.drain_timeout, settings.kafka.session_timeout / 2),
-            retry_topics=tuple(each.name for each in retry_topics(settings.retry)),
-            wait=lambda record: self._retries.wait(record, time.time()),
+            retry_topics=tuple(each.name for each in later_topics(settings)),
+            wait=partial(self._wait, retries),
         )
         loop = clients.GroupLoop(consumer)
         return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
@@ -327,11 +351,13 @@ class _Member:
             timeout=kafka.publish_timeout,
             room=most + clients.DEAD_LETTER_ROOM,
             turn=lambda: self._watchdog.turn("publish"),
-            retry_topics={each.role: each.name for each in retry_topics(settings.retry)},
+            retry_topics={each.role: each.name for each in later_topics(settings)},
             floods=FloodMarks(settings.flood),
         )
 
-    def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:
+    def _pipeline(
+        self, inbox: Inbox, epochs: Epochs, publisher: Publisher, retries: Retries
+    ) -> Pipeline:
         limits, pipeline = self._settings.limits, self._settings.pipeline
         bounds = Bounds(
             max_batch=pipeline.max_batch,
@@ -348,6 +374,6 @@ class _Member:
             Told(publisher, self._switch.published),
             bounds=bounds,
             watchdog=self._watchdog,
-            retries=self._retries,
+            retries=retries,
             keeper=self._keeper,
         )

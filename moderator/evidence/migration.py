@@ -22,6 +22,8 @@ from moderator.evidence.store import COPY, DELETED, folder_of, is_deleted
 from moderator.order import Place
 
 REMOVING = "removing-"
+SAID = ("partition", "offset", "timestamp", "time")
+"""What was written down of where a record lay; which topic of its name it was is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,10 @@ class _Mention:
         """Return what a file says; what is none of ours is too old to be moved."""
         try:
             said = json.loads(data)
-            at = [int(said[name]) for name in ("partition", "offset", "timestamp", "time")]
+            partition, offset, timestamp, time = (int(said[name]) for name in SAID)
         except (ValueError, TypeError, KeyError, OverflowError):
             return cls(Place("", 0, 0, -1), 0)
-        # Which topic it was is not known: only its name was written down.
-        return cls(Place("", *at[:3]), max(0, at[3]))
+        return cls(Place("", partition, offset, timestamp), max(0, time))
 
 
 def migrate(files: Files, before: float) -> Iterator[Moved]:
@@ -102,4 +103,3 @@ def _move_copy(files: Files, copy: str, post: str, before: float) -> Iterator[Mo
     target = f"{folder}/{mention.place}.{copy}.{mention.time}{COPY}"
     files.write(target, data)
     yield Moved(files.url(source), files.url(target))
-

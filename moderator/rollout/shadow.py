@@ -117,8 +117,8 @@ class Shadow:
                 entry = self._entries.get(each.post.decision_id)
                 if entry is None:
                     continue
-                if each.retry is not None:
-                    # Not decided yet: the shadow judges it again, too.
+                if not each.last_word:
+                    # Not decided yet, so the shadow judges it again, too; or decided before.
                     del self._entries[each.post.decision_id]
                 elif whole:
                     entry.decision = each.decision

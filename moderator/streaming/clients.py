@@ -181,6 +181,16 @@ class GroupLoop:
         return not self._consumer._coordinator.coordinator_unknown()
 
 
+def topic_id(consumer: KafkaConsumer, topic: str) -> str:
+    """Return Kafka's id of a topic as 32 digits, as the consumer knows it now.
+
+    A topic made anew has another one. Empty where it is not known: from brokers before Kafka 2.8.
+    """
+    # The client has no public way to tell.
+    found = consumer._cluster.topic_id(topic)
+    return found.hex if found is not None and found.int else ""
+
+
 def discard(spent: KafkaProducer) -> None:
     """Close a producer at once; what it has not sent is never sent.
 

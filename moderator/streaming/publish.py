@@ -43,7 +43,9 @@ AGE = Histogram(
 DECISIONS = Counter("moderator_decisions_total", "Decisions published.", ["decision", "reason"])
 FLAGS = Counter("moderator_flags_total", "Posts flagged, by their best type.", ["type"])
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
-RETRIES = Counter("moderator_retries_total", "Posts sent to a retry topic, by topic.", ["topic"])
+RETRIES = Counter(
+    "moderator_retries_total", "Posts and deletions sent round again, by topic.", ["topic"]
+)
 ABORTS = Counter(
     "moderator_publish_aborts_total",
     "Batches whose publishing failed and was begun anew, by error.",
@@ -236,9 +238,9 @@ class Publisher:
             STALE.inc(len(decided))
             return 0
         # What is tried again is not decided yet, so it is part of no flood.
-        marked = self._floods.mark([each for each in live if each.retry is None], begin)
+        marked = self._floods.mark([each for each in live if each.last_word], begin)
         last_words = iter(marked.decided)
-        live = [each if each.retry else next(last_words) for each in live]
+        live = [next(last_words) if each.last_word else each for each in live]
         made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
         records = [_lean(record) if lean else record for _, each in made for record in each]
         if self._exactly_once:
@@ -246,7 +248,7 @@ class Publisher:
         else:
             self._send(producer, records)
             self._membership.commit(_offsets(live))
-        _count([each for each, [first, *_] in made if first.role == "decisions"], records)
+        _count([each for each, out in made if any(r.role == "decisions" for r in out)], records)
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()

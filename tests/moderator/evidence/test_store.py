@@ -1,4 +1,4 @@
-"""The store of copies: what is deleted is gone, through crashes at every step, replays and races."""
+"""The store of copies: what is deleted is gone, through crashes, replays and races."""
 
 import itertools
 import threading
