@@ -65,7 +65,8 @@ class BrokerFacts:
     ``topics`` are by role, None where a topic is not there or not shown; ``configs`` are of one
     broker, None where they may not be read; ``operations`` are what this user may do with the
     cluster; ``group`` and ``transactions`` are whether the group may be joined and the
-    transactional id be used.
+    transactional id be used; ``shares`` are the numbers of posts' partitions that the group's
+    members have, none where it has no members, is being rebalanced or is not shown.
     """
 
     brokers: int
@@ -76,6 +77,7 @@ class BrokerFacts:
     configs: Mapping[str, str] | None
     group: bool
     transactions: bool
+    shares: tuple[int, ...] = ()
 
 
 def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator[Finding]:
@@ -105,6 +107,7 @@ def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator
             yield _availability(topic, role)
             yield from _size(topic, role, settings, dimension)
             yield from _retention(topic, role, settings)
+    yield from _shares(facts, settings)
     yield from _permissions(facts, settings)
     yield from _timeouts(facts, settings)
 
@@ -197,6 +200,25 @@ def _retention(topic: TopicFacts, role: str, settings: Settings) -> Iterator[Fin
     if role == DELETIONS and kept is not None and 0 <= kept < needed:
         wrong = f"{kept} ms, less than evidence_retention ({needed} ms)"
         yield Finding("WARN", f"retention of {topic.name}", wrong, f"set retention.ms={needed}")
+
+
+def _shares(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
+    """Say how the posts' partitions are shared out among the members that run now."""
+    shares = sorted(facts.shares, reverse=True)
+    if not shares:
+        return
+    what = f"posts of group {settings.kafka.group}"
+    idle, topic = shares.count(0), settings.topics.posts_topic
+    members = f"{len(shares)} member{'s' * (len(shares) != 1)}"
+    found = f"{members} with {', '.join(map(str, shares))} partitions of {topic}"
+    if shares[0] - shares[-1] > 1:
+        yield Finding("WARN", what, f"{found}: not shared out evenly",
+                      "upgrade and restart the members of earlier versions")  # fmt: skip
+    elif idle:
+        yield Finding("WARN", what, f"{found}: {idle} of them decide no new posts",
+                      f"add partitions to {topic}, or run fewer members")  # fmt: skip
+    else:
+        yield Finding("ok", what, found)
 
 
 def _permissions(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -120,7 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/livez":
             self._report(self.watched.stalled())
         elif path == "/readyz":
-            self._report([f"not yet: {name}" for name in self.watched.missing()])
+            faults = [f"not yet: {name}" for name in self.watched.missing()]
+            self._report(faults, self.watched.remarks())
         elif path in self.reports:
             body = json.dumps(self.reports[path](), indent=2)
             self._answer(200, f"{body}\n".encode(), "application/json")
@@ -147,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         other, own = self.client_address[0], self.connection.getsockname()[0]
         return other == own or ipaddress.ip_address(other).is_loopback
 
-    def _report(self, faults: list[str]) -> None:
-        text = "\n".join(faults or ["ok"])
+    def _report(self, faults: list[str], remarks: Sequence[str] = ()) -> None:
+        text = "\n".join([*(faults or ["ok"]), *remarks])
         self._answer(503 if faults else 200, f"{text}\n".encode(), PLAIN)
 
     def _answer(self, status: int, body: bytes, content_type: str) -> None:

@@ -6,9 +6,11 @@ records are those of the posts topic with headers of ours; of a deletion, these 
 are all there is.
 """
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from moderator.concerns.retry import Retry
 from moderator.decisions import Decided, Outgoing
@@ -56,6 +58,18 @@ class RetryTopic:
     delay: float
 
 
+class TopicIds(Protocol):
+    """What tells the posts topic from one of its name before it; empty where it is not known."""
+
+    def of(self, record: Record) -> str:
+        """Return the id of the topic that a record was read from."""
+        ...
+
+    def now(self) -> str:
+        """Return the id of the topic that is there now."""
+        ...
+
+
 def retry_topics(retry: Retry) -> tuple[RetryTopic, ...]:
     """Return the retry topics in the order in which a post goes through them."""
     return tuple(
@@ -84,7 +98,7 @@ class Retries:
         topics: In the order in which a post goes through them.
         posts_topic: Where all posts come from.
         deletions: Where deletions come back from; None: nowhere.
-        topic_id: Returns Kafka's id of the posts topic as it is now, empty where it is not known.
+        topic_ids: Tells Kafka's ids of the posts topic; None: they are not known.
     """
 
     def __init__(
@@ -93,11 +107,11 @@ class Retries:
         posts_topic: str,
         *,
         deletions: RetryTopic | None = None,
-        topic_id: Callable[[], str] = str,
+        topic_ids: "TopicIds | None" = None,
     ) -> None:
         self._topics = topics
         self._posts_topic = posts_topic
-        self._topic_id = topic_id
+        self._topic_ids = topic_ids
         self._deletions = deletions
         self._places = {topic.name: place for place, topic in enumerate(topics)}
         self._delays = {topic.name: topic.delay for topic in topics}
@@ -113,8 +127,9 @@ class Retries:
         that is none of ours is malformed under its own.
         """
         if record.topic not in self._delays:
-            known = replace(record, topic_id=self._topic_id())
-            post = parse_post(known, max_bytes=max_bytes, max_images=max_images)
+            if self._topic_ids is not None:
+                record = replace(record, topic_id=self._topic_ids.of(record))
+            post = parse_post(record, max_bytes=max_bytes, max_images=max_images)
             self._remember(post)
             return post
         try:
@@ -131,7 +146,7 @@ class Retries:
 
     def _first(self, record: Record) -> tuple[Record, int]:
         first, attempt = first_reading(record, self._posts_topic)
-        now = self._topic_id()
+        now = self._topic_ids.now() if self._topic_ids is not None else ""
         first = replace(first, past=bool(first.topic_id and now) and first.topic_id != now)
         if self._deletions is not None and record.topic == self._deletions.name:
             first = replace(first, value=None, headers=())
@@ -245,7 +260,7 @@ def _worth_another(decided: Decided) -> bool:
 def _topic_id(text: bytes) -> str:
     """Return a topic's id as it is in a header, empty where it is none."""
     plain = text.decode(errors="replace")
-    return plain if len(plain) == 32 and plain.isascii() and plain.isalnum() else ""
+    return plain if re.fullmatch("[0-9a-f-]{36}", plain) else ""
 
 
 def _unreadable(record: Record) -> bool:

@@ -73,6 +73,7 @@ def _facts(admin: KafkaAdminClient, settings: Settings) -> BrokerFacts:
         configs=_configs(admin, ConfigResourceType.BROKER, str(brokers[0])),
         group=_permitted(admin, heartbeat),
         transactions=_permitted(admin, end),
+        shares=_shares(admin, kafka.group, settings.topics.posts_topic),
     )
 
 
@@ -101,6 +102,25 @@ def _configs(admin: KafkaAdminClient, kind: ConfigResourceType, name: str) -> di
     answer = admin.describe_configs([ConfigResource(kind, name)], config_filter="all")
     values = answer.get(kind.name.lower(), {}).get(name, {})
     return {key: entry["value"] or "" for key, entry in values.items()} or None
+
+
+def _shares(admin: KafkaAdminClient, group: str, topic: str) -> tuple[int, ...]:
+    """Return how many partitions of a topic each member of a settled group has."""
+    try:
+        described = admin.describe_groups([group])[group]
+    except KafkaError:
+        # Not this user's to see, or no coordinator yet: of the group other checks tell.
+        return ()
+    if described["error"] is not None or described["group_state"] != "Stable":
+        return ()
+    return tuple(
+        sum(
+            len(each["partitions"])
+            for each in (member["member_assignment"] or {}).get("assigned_partitions", ())
+            if each["topic"] == topic
+        )
+        for member in described["members"]
+    )
 
 
 def _has_authorizer(admin: KafkaAdminClient) -> bool:

@@ -25,6 +25,7 @@ class Watchdog:
         self._working: dict[str, float] = {}
         self._turning: dict[str, Callable[[], float]] = {}
         self._conditions: dict[str, Callable[[], bool]] = {}
+        self._remarks: list[Callable[[], str | None]] = []
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
@@ -55,6 +56,17 @@ class Watchdog:
         """Be ready only while a condition holds; its name says what is missing when it does not."""
         with self._lock:
             self._conditions[name] = condition
+
+    def remark(self, told: Callable[[], str | None]) -> None:
+        """Have something told beside readiness that does not decide it; None: nothing now."""
+        with self._lock:
+            self._remarks.append(told)
+
+    def remarks(self) -> list[str]:
+        """Return what is to be known of this process, ready or not."""
+        with self._lock:
+            remarks = list(self._remarks)
+        return [text for told in remarks if (text := told()) is not None]
 
     def stalled(self) -> list[str]:
         """Return what hangs: name and seconds, a line each; none where all is well."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import TypeVar
@@ -40,6 +41,7 @@ from moderator.streaming.inbox import Inbox
 from moderator.streaming.publish import Publisher
 from moderator.streaming.reader import Reader, Reading
 from moderator.streaming.resuming import mend_resuming
+from moderator.streaming.topic_ids import TopicIds
 from moderator.streaming.topic_reader import TopicReader
 from moderator.streaming.unreadable import tolerate_unreadable
 from moderator.watchdog import Watchdog
@@ -213,6 +215,18 @@ def patiently(make: Callable[[], T], what: str, stop: threading.Event) -> T | No
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _PostsTopic:
+    """The ids of the posts topic, as the epochs know them of what is read, and as it is now."""
+
+    epochs: Epochs
+    now: Callable[[], str]
+
+    def of(self, record: Record) -> str:
+        """Return the id of the topic that a record was read from."""
+        return self.epochs.topic_ids().get(record.source, "")
+
+
 class _Member:
     """One life in the group: constructed, run once, then done with."""
 
@@ -237,8 +251,9 @@ class _Member:
             consumer = patiently(self._consumer, "the consumer", self._stop)
             if consumer is None:
                 return 0
-            retries = self._retries(consumer)
-            reader, inbox, epochs = self._reader(consumer, retries)
+            epochs, topic_ids = Epochs(), TopicIds(consumer)
+            retries = self._retries(epochs, topic_ids)
+            reader, inbox = self._reader(consumer, epochs, topic_ids, retries)
             publisher = self._publisher(reader, epochs)
             stack.callback(publisher.close)
             pipeline = self._pipeline(inbox, epochs, publisher, retries)
@@ -250,6 +265,7 @@ class _Member:
             self._watchdog.watch("reading", lambda: reader.turned)
             self._watchdog.require("member of the group", lambda: reader.joined)
             self._watchdog.require("publishing", lambda: not publisher.failing)
+            self._watchdog.remark(reader.share.remark)
             reading.start()
             pipeline.start()
             served.set()
@@ -299,13 +315,13 @@ class _Member:
         mend_resuming(consumer)
         return consumer
 
-    def _retries(self, consumer: KafkaConsumer) -> Retries:
-        settings, name = self._settings, self._settings.topics.posts_topic
+    def _retries(self, epochs: Epochs, topic_ids: TopicIds) -> Retries:
+        settings, posts = self._settings, self._settings.topics.posts_topic
         return Retries(
             retry_topics(settings.retry),
-            name,
+            posts,
             deletions=deletion_topic(settings),
-            topic_id=lambda: clients.topic_id(consumer, name),
+            topic_ids=_PostsTopic(epochs, partial(topic_ids, posts)),
         )
 
     def _wait(self, retries: Retries, record: Record) -> float:
@@ -317,9 +333,10 @@ class _Member:
         failing = self._keeper is not None and self._keeper.failing
         return max(left, deletions.delay) if failing else left
 
-    def _reader(self, consumer: KafkaConsumer, retries: Retries) -> tuple[Reader, Inbox, Epochs]:
+    def _reader(
+        self, consumer: KafkaConsumer, epochs: Epochs, topic_ids: TopicIds, retries: Retries
+    ) -> tuple[Reader, Inbox]:
         settings, pipeline = self._settings, self._settings.pipeline
-        epochs = Epochs()
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)
         reading = Reading(
@@ -331,7 +348,7 @@ class _Member:
             wait=partial(self._wait, retries),
         )
         loop = clients.GroupLoop(consumer)
-        return Reader(consumer, reading, inbox, epochs, loop), inbox, epochs
+        return Reader(consumer, reading, inbox, epochs, loop, topic_ids=topic_ids), inbox
 
     def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
         settings, kafka = self._settings, self._settings.kafka

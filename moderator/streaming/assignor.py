@@ -1,14 +1,20 @@
-"""Tell the group which partitions this member still has. Knows nothing of records or offsets.
+"""Take part in sharing out the group's partitions: say what this member has, share out as leader.
 
-kafka-python 3.0.12's cooperative assignor names those of the last assignment, also once the member
-was expelled and others have them. Whoever leads the group then gives such a partition back at once,
-while the member that has it is yet to let go of it (KIP-429): both commit, and posts are doubled.
+What members send and obey is the protocol ``cooperative-sticky`` (KIP-429), under that name, so
+that members of earlier versions and other clients can be in the group; only the choice that a
+leader makes is our own (see ``balancing``). Whoever leads, a partition that moves is first let go
+of by its owner, and given to the next one in the rebalance that follows.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+
+from moderator.records import Partition
+from moderator.streaming.balancing import balanced
 
 
 class Holder(Protocol):
@@ -20,7 +26,11 @@ class Holder(Protocol):
 
 
 class Assignor(CooperativeStickyAssignor):  # type: ignore[misc]
-    """A cooperative-sticky assignor that claims only what its consumer holds.
+    """A cooperative assignor that balances each topic for itself.
+
+    It claims only what its consumer holds. kafka-python 3.0.12 claims the last assignment, also
+    once the member was expelled and others have its partitions: the leader then gives them back at
+    once, while the member that has them is yet to let go. Both commit, and posts are doubled.
 
     Called on the consumer's own event loop. It belongs to one consumer; ``follow`` says to which,
     before that subscribes.
@@ -48,6 +58,37 @@ class Assignor(CooperativeStickyAssignor):  # type: ignore[misc]
         held = self._holder.assignment() if self._member() == self._assigned_to else ()
         self.member_assignment = sorted(held)
         return super().metadata(topics)
+
+    def assign(self, cluster: Any, members: Sequence[Any]) -> dict[str, Any]:
+        """Return the assignment of each member, as the group's leader.
+
+        Args:
+            cluster: kafka-python's ``ClusterMetadata``; a topic it does not know has no partitions.
+            members: kafka-python's ``JoinGroupResponseMember``, with decoded metadata.
+        """
+        subscribers: dict[str, list[str]] = defaultdict(list)
+        holders: dict[Partition, set[str]] = defaultdict(set)
+        for member in members:
+            told = self.parse_member_metadata(member.metadata)
+            for topic in told.subscription:
+                subscribers[topic].append(member.member_id)
+            for partition in told.partitions:
+                holders[Partition(*partition)].add(member.member_id)
+        topics = {topic: cluster.partitions_for_topic(topic) or () for topic in subscribers}
+        # Which of two claims is out of date is not known: both let go, and it is given out anew.
+        owners = {each: next(iter(held)) for each, held in holders.items() if len(held) == 1}
+        shared = balanced(topics, subscribers, owners)
+        free = {each: to for each, to in shared.items() if holders.get(each, {to}) == {to}}
+        return {each.member_id: self._told(free, each.member_id) for each in members}
+
+    def _told(self, free: Mapping[Partition, str], member: str) -> Any:
+        """Return a member's part in the form in which it is sent."""
+        given: dict[str, list[int]] = defaultdict(list)
+        for partition, owner in free.items():
+            if owner == member:
+                given[partition.topic].append(partition.partition)
+        parts = [(topic, sorted(numbers)) for topic, numbers in sorted(given.items())]
+        return ConsumerProtocolAssignment(self.version, parts, b"")
 
     def _member(self) -> str:
         """Return the group's id of this member, empty while it has none."""

@@ -166,29 +166,19 @@ class GroupLoop:
         """Let the loop go on with other things."""
         await self._consumer._net.sleep(seconds)
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit next offsets, within a short time.
 
         Raises:
             KafkaError: They are not committed, or it is not known.
         """
         await self._consumer._coordinator._commit_offsets_sync_async(
-            {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()}, 2000
+            {TopicPartition(*partition): stand for partition, stand in offsets.items()}, 2000
         )
 
     def reachable(self) -> bool:
         """Return whether the group's coordinator is known and connected."""
         return not self._consumer._coordinator.coordinator_unknown()
-
-
-def topic_id(consumer: KafkaConsumer, topic: str) -> str:
-    """Return Kafka's id of a topic as 32 digits, as the consumer knows it now.
-
-    A topic made anew has another one. Empty where it is not known: from brokers before Kafka 2.8.
-    """
-    # The client has no public way to tell.
-    found = consumer._cluster.topic_id(topic)
-    return found.hex if found is not None and found.int else ""
 
 
 def discard(spent: KafkaProducer) -> None:

@@ -21,6 +21,7 @@ class Epochs:
         self._rewind: set[Partition] = set()
         self._closing: set[Partition] = set()
         self._begun: Counter[Partition] = Counter()
+        self._topic_ids: dict[Partition, str] = {}
         self._member = ""
         self._renewed = False
         self._last = 0
@@ -90,6 +91,7 @@ class Epochs:
         with self._lock:
             for partition in partitions:
                 self._assigned.pop(partition, None)
+                self._topic_ids.pop(partition, None)
                 self._rewind.discard(partition)
                 self._closing.discard(partition)
 
@@ -106,10 +108,24 @@ class Epochs:
                     self._assigned[partition] = self._last
                     self._rewind.add(partition)
 
-    def rewound(self, partition: Partition) -> None:
-        """Say that a partition's next read starts at its committed offset."""
+    def rewound(self, partition: Partition, topic_id: str = "") -> None:
+        """Say that a partition's next read starts at its committed offset.
+
+        Args:
+            partition: Which.
+            topic_id: Of the topic that is read; empty where the brokers give none.
+        """
         with self._lock:
             self._rewind.discard(partition)
+            self._topic_ids[partition] = topic_id
+
+    def topic_ids(self) -> dict[Partition, str]:
+        """Return the id of the topic that each partition was last begun to be read of.
+
+        For a record that is live after this was called, it is the id of the record's topic.
+        """
+        with self._lock:
+            return dict(self._topic_ids)
 
     def rewinding(self) -> frozenset[Partition]:
         """Return the partitions whose reading has yet to go back."""

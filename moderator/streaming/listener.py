@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from kafka import AsyncConsumerRebalanceListener
+from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata
 from kafka.errors import KafkaError
 from prometheus_client import Counter
 
@@ -27,7 +27,7 @@ class Loop(Protocol):
         """Let the loop go on with other things."""
         ...
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit next offsets, within a short time.
 
         Raises:
@@ -59,7 +59,7 @@ class RebalanceListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self,
         epochs: Epochs,
         loop: Loop,
-        take_commits: Callable[[Iterable[Partition]], Mapping[Partition, int]],
+        take_commits: Callable[[Iterable[Partition]], Mapping[Partition, OffsetAndMetadata]],
         patience: float,
     ) -> None:
         self._epochs = epochs

@@ -1,6 +1,7 @@
 """Where reading a partition stands: at the group's offset, at a start, or behind a gap.
 
-Used on the reader's thread alone. Knows nothing of records or of what is done with them.
+Used on the reader's thread alone. A committed offset carries the id of its topic as metadata, so
+that an offset of a topic that was deleted is never taken for one of the topic made anew.
 """
 
 import logging
@@ -13,6 +14,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 from prometheus_client import Counter
 
+from moderator.records import Partition
 from moderator.streaming.epochs import Epochs
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,19 @@ OFFSETS_LOST = Counter(
 ASK = 0.5
 """Seconds that one question about one partition may take: the others go on being read."""
 
+TOPICS_MADE_ANEW = Counter(
+    "moderator_topics_made_anew_total",
+    "Times a topic was found deleted and made anew; it is then read from its beginning.",
+    ["topic"],
+)
+
+DOUBT = 3.0
+"""Seconds until an offset of a topic that was never seen here is taken for a deleted topic's: a
+broker that has yet to hear of the new topic may have told us the old one's id."""
+
+GAP = 1.0
+"""Seconds until offsets that are not there are taken for a gap, and not for a topic made anew."""
+
 LOOK_UP = 5.0
 """Seconds that finding the beginning or the end of partitions may take."""
 
@@ -37,10 +52,22 @@ class Seeker(Protocol):
 
     # ruff: noqa: D102
     def seek(self, partition: Any, offset: int) -> None: ...
-    def committed(self, partition: Any, timeout_ms: int) -> int | None: ...
+    def committed(self, partition: Any, metadata: bool, timeout_ms: int) -> Any: ...
     def beginning_offsets(self, partitions: list[Any], timeout_ms: int) -> Mapping[Any, int]: ...
     def end_offsets(self, partitions: list[Any], timeout_ms: int) -> Mapping[Any, int]: ...
     def commit(self, offsets: Mapping[Any, Any], timeout_ms: int) -> None: ...
+
+
+class Identities(Protocol):
+    """The ids that brokers give to topics (see ``topic_ids``)."""
+
+    # ruff: noqa: D102
+    def __call__(self, topic: str) -> str: ...
+    def ask(self) -> None: ...
+
+
+class TopicUnsettledError(KafkaError):  # type: ignore[misc]
+    """Which topic of a name there is, or an offset is of, is not known at the moment."""
 
 
 class Positions:
@@ -49,7 +76,9 @@ class Positions:
     Args:
         consumer: To be moved.
         epochs: Say which partitions are to be read from the group's offset again.
+        topic: The posts topic.
         start: Where a new group starts.
+        topic_ids: The ids of the topics now.
         from_beginning: Topics that are read from their beginning whatever ``start`` is.
     """
 
@@ -57,7 +86,9 @@ class Positions:
         self,
         consumer: Seeker,
         epochs: Epochs,
+        topic: str,
         start: Start,
+        topic_ids: Identities,
         *,
         from_beginning: Collection[str] = (),
     ) -> None:
@@ -67,10 +98,36 @@ class Positions:
         self._from_beginning = frozenset(from_beginning)
         self._counted: dict[Any, int] = {}
         self._there_at_start: frozenset[int] | None = None
+        self._topics = (topic, *from_beginning)
+        self._topic_ids = topic_ids
+        self._ids: dict[str, list[str]] = {topic: [] for topic in self._topics}
+        self._doubted: dict[Any, float] = {}
 
     def know(self, partitions: Collection[int] | None) -> None:
-        """Take note of the topic's partitions when this member started; None: not known."""
+        """Take note of the topics and partitions when this member started; None: not known."""
         self._there_at_start = None if partitions is None else frozenset(partitions)
+        self.look_for_new()
+
+    def look_for_new(self) -> None:
+        """Have the partitions of topics that were made anew read from their beginning."""
+        for topic, ids in self._ids.items():
+            now = self._topic_ids(topic)
+            if not now or now in ids:
+                continue
+            ids.append(now)
+            if len(ids) == 1:
+                continue
+            TOPICS_MADE_ANEW.labels(topic).inc()
+            logger.warning(
+                "%s was deleted and made anew: it is read from its beginning, and what was not "
+                "read before is gone; the decision ids of its records begin again",
+                topic,
+            )
+            if topic == self._topics[0]:
+                # To a group that starts at the end, all of it was added while this member runs.
+                self._there_at_start = frozenset()
+            self._counted = {key: seen for key, seen in self._counted.items() if key[0] != topic}
+            self._epochs.rewind([each for each in self._epochs.snapshot() if each.topic == topic])
 
     def rewind(self) -> None:
         """Go back to the group's offsets where that is asked for, as far as they are to be had.
@@ -81,6 +138,7 @@ class Positions:
         Raises:
             FencedInstanceIdError: Another member has taken this one's name.
         """
+        self.look_for_new()
         deadline = time.monotonic() + 2 * ASK
         waiting = sorted(self._epochs.rewinding())
         # One that stays unstable must not always come first.
@@ -88,8 +146,9 @@ class Positions:
         for partition in waiting:
             if time.monotonic() > deadline:
                 return
+            topic_id = self._topic_ids(partition.topic)
             try:
-                self._to_committed(TopicPartition(*partition))
+                self._to_committed(TopicPartition(*partition), topic_id)
             except FencedInstanceIdError:
                 raise
             except (AssertionError, KeyError, ValueError):
@@ -98,7 +157,8 @@ class Positions:
             except KafkaError as error:
                 logger.info("%s-%d: no offset to be had yet: %s", *partition, type(error).__name__)
                 continue
-            self._epochs.rewound(partition)
+            self._doubted.pop(partition, None)
+            self._epochs.rewound(partition, topic_id)
 
     def skip_gap(self, positions: Mapping[Any, Any]) -> None:
         """Go on behind offsets that vanished, and say which.
@@ -110,6 +170,9 @@ class Positions:
         Raises:
             KafkaError: The oldest offsets left cannot be found; nothing was moved.
         """
+        positions = {key: stood for key, stood in positions.items() if self._is_gap(key)}
+        if not positions:
+            return
         found = self._consumer.beginning_offsets(list(positions), timeout_ms=_ms(LOOK_UP))
         for key, oldest in found.items():
             stood = positions[key]
@@ -130,19 +193,62 @@ class Positions:
                 # Not assigned any more; its next owner finds the same gap.
                 continue
 
-    def _to_committed(self, key: TopicPartition) -> None:
-        offset = self._consumer.committed(key, timeout_ms=_ms(ASK))
-        if offset is not None:
-            self._consumer.seek(key, offset)
+    def _is_gap(self, key: Any) -> bool:
+        """Return whether offsets vanished from a topic that is still the same one.
+
+        A topic made anew looks alike until the metadata say so, which are asked for; until then
+        reading stands still.
+        """
+        partition = Partition(*key)
+        if partition in self._epochs.rewinding():
+            return False
+        if not self._epochs.topic_ids().get(partition):
+            return True
+        self._topic_ids.ask()
+        return self._lasts(key, GAP)
+
+    def _lasts(self, key: Any, seconds: float) -> bool:
+        """Return whether a doubt about a partition has lasted so long; then it is over."""
+        now = time.monotonic()
+        if now - self._doubted.setdefault(key, now) < seconds:
+            return False
+        del self._doubted[key]
+        return True
+
+    def _to_committed(self, key: TopicPartition, topic_id: str) -> None:
+        if not topic_id and self._ids.get(key.topic):
+            raise TopicUnsettledError(f"there is no topic {key.topic} at the moment")
+        stands = self._consumer.committed(key, metadata=True, timeout_ms=_ms(ASK))
+        another = stands is not None and self._is_of_another(key, stands.metadata, topic_id)
+        if stands is not None and not another:
+            self._consumer.seek(key, stands.offset)
             return
-        find = self._consumer.end_offsets if self._from_end(key) else (
-            self._consumer.beginning_offsets
-        )  # fmt: skip
+        from_end = not another and self._from_end(key)
+        find = self._consumer.end_offsets if from_end else self._consumer.beginning_offsets
         offset = find([key], timeout_ms=_ms(LOOK_UP))[key]
         # Committed before anything of it is read. Else a group that starts at the end and dies
         # would skip what came in between; and later it would take a batch's commit back.
-        self._consumer.commit({key: OffsetAndMetadata(offset, "", -1)}, timeout_ms=_ms(ASK))
+        stand = OffsetAndMetadata(offset, topic_id, -1)
+        self._consumer.commit({key: stand}, timeout_ms=_ms(ASK))
         self._consumer.seek(key, offset)
+
+    def _is_of_another(self, key: TopicPartition, committed_of: str, topic_id: str) -> bool:
+        """Return whether an offset is one of a topic that was deleted.
+
+        Those of other programs and earlier versions say nothing, and are believed.
+
+        Raises:
+            TopicUnsettledError: It is not known yet whether the offset's or our id is out of date.
+        """
+        if not committed_of or not topic_id or committed_of == topic_id:
+            self._doubted.pop(key, None)
+            return False
+        if committed_of in self._ids.get(key.topic, ())[:-1]:
+            return True
+        self._topic_ids.ask()
+        if self._lasts(key, DOUBT):
+            return True
+        raise TopicUnsettledError(f"the offset committed of {key.topic} is of another topic's id")
 
     def _from_end(self, key: TopicPartition) -> bool:
         """Return whether a partition without an offset starts at its end.

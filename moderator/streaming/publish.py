@@ -106,7 +106,7 @@ class Membership(Protocol):
     """The part of the reader that publishing uses."""
 
     def group_metadata(self) -> Any: ...
-    def commit(self, offsets: Mapping[Partition, int]) -> None: ...
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None: ...
 
 
 class Publisher:
@@ -164,6 +164,7 @@ class Publisher:
         self._fenced = 0
         self._fenced_at = -math.inf
         self._stopping = threading.Event()
+        self._gave_up = False
         self.failing = False
 
     def start(self) -> Producer:
@@ -183,11 +184,14 @@ class Publisher:
         """Publish what is still this member's of a batch; return how many posts that were.
 
         Tries again, without limit, for as long as the world fails; what then is another member's
-        is left out. Returns 0 when stopped meanwhile.
+        is left out. Once stopped, the first failure is the last attempt: that batch and every one
+        after it returns 0. A later batch would commit offsets beyond the one that was given up.
 
         Raises:
             Unavailable: Another process runs under the same transactional id.
         """
+        if self._gave_up:
+            return 0
         pause = BACK_OFF[0]
         lean = False
         begin = time.monotonic()
@@ -214,11 +218,12 @@ class Publisher:
                 self._succeeded()
                 return count
             if self._stopping.wait(pause):
+                self._gave_up = True
                 return 0
             pause = min(2 * pause, BACK_OFF[1])
 
     def stop(self) -> None:
-        """Give up at the next failure; safe from every thread."""
+        """Give up for good at the next failure; safe from every thread."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -233,6 +238,7 @@ class Publisher:
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
         group = self._group() if self._exactly_once else None
+        topic_ids = self._epochs.topic_ids()
         live = [each for each in decided if self._epochs.live(each.post.read)]
         if not live:
             STALE.inc(len(decided))
@@ -244,10 +250,10 @@ class Publisher:
         made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
         records = [_lean(record) if lean else record for _, each in made for record in each]
         if self._exactly_once:
-            self._commit_transaction(producer, records, _offsets(live), group)
+            self._commit_transaction(producer, records, _offsets(live, topic_ids), group)
         else:
             self._send(producer, records)
-            self._membership.commit(_offsets(live))
+            self._membership.commit(_offsets(live, topic_ids))
         _count([each for each, out in made if any(r.role == "decisions" for r in out)], records)
         for record in records:
             if record.role in self._retry_topics:
@@ -273,7 +279,7 @@ class Publisher:
         self,
         producer: Producer,
         records: Sequence[Outgoing],
-        offsets: Mapping[Partition, int],
+        offsets: Mapping[Partition, OffsetAndMetadata],
         group: Any,
     ) -> None:
         producer.begin_transaction()
@@ -282,8 +288,7 @@ class Publisher:
             # Each of these waits has a limit of its own; the watchdog's is for one of them.
             self._turn()
             producer.send_offsets_to_transaction(
-                {TopicPartition(*p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items()},
-                group,
+                {TopicPartition(*partition): stand for partition, stand in offsets.items()}, group
             )
         except TOO_LARGE:
             # Before any offsets were sent: the client would send those of a refused transaction
@@ -358,13 +363,15 @@ class Publisher:
         PUBLISHING_FAILS.set(0)
 
 
-def _offsets(decided: Sequence[Decided]) -> dict[Partition, int]:
-    """Return the next offset to read of each partition."""
+def _offsets(
+    decided: Sequence[Decided], topic_ids: Mapping[Partition, str]
+) -> dict[Partition, OffsetAndMetadata]:
+    """Return the next offset to read of each partition, and of which topic it is one."""
     offsets: dict[Partition, int] = {}
     for each in decided:
         record = each.post.read
         offsets[record.source] = max(offsets.get(record.source, 0), record.offset + 1)
-    return offsets
+    return {p: OffsetAndMetadata(o, topic_ids.get(p, ""), -1) for p, o in offsets.items()}
 
 
 def _lean(record: Outgoing) -> Outgoing:

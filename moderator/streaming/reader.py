@@ -30,7 +30,8 @@ from moderator.streaming.epochs import Epochs
 from moderator.streaming.holding import Holding
 from moderator.streaming.inbox import Inbox
 from moderator.streaming.listener import Loop, RebalanceListener
-from moderator.streaming.positions import Positions, Seeker, Start, gone
+from moderator.streaming.positions import Identities, Positions, Seeker, Start, gone
+from moderator.streaming.share import Share
 
 logger = logging.getLogger(__name__)
 
@@ -98,10 +99,18 @@ class Reader:
         inbox: Where records go.
         epochs: Moved by rebalances, and by whoever wants partitions read again.
         loop: The consumer's own event loop.
+        topic_ids: The ids of the topics, as the consumer knows them.
     """
 
     def __init__(
-        self, consumer: Consumer, reading: Reading, inbox: Inbox, epochs: Epochs, loop: Loop
+        self,
+        consumer: Consumer,
+        reading: Reading,
+        inbox: Inbox,
+        epochs: Epochs,
+        loop: Loop,
+        *,
+        topic_ids: Identities,
     ) -> None:
         self._consumer = consumer
         self._reading = reading
@@ -109,10 +118,15 @@ class Reader:
         self._epochs = epochs
         self._loop = loop
         self._positions = Positions(
-            consumer, epochs, reading.start_from, from_beginning=reading.retry_topics
+            consumer,
+            epochs,
+            reading.topic,
+            reading.start_from,
+            topic_ids,
+            from_beginning=reading.retry_topics,
         )
         self._holding = Holding(consumer, reading.wait)
-        self._commits: dict[Partition, int] = {}
+        self._commits: dict[Partition, OffsetAndMetadata] = {}
         self._commits_lock = threading.Lock()
         self.listener = RebalanceListener(
             epochs, loop, self._take_commits, reading.drain_timeout
@@ -124,6 +138,7 @@ class Reader:
         self._reported: set[Partition] = set()
         self._reports = 0
         self._report_due = 0.0
+        self.share = Share(reading.topic)
         self.turned = time.monotonic()
 
     def run(self, finished: threading.Event) -> None:
@@ -153,7 +168,7 @@ class Reader:
         """Read no more; what is on its way goes on."""
         self._stopped.set()
 
-    def commit(self, offsets: Mapping[Partition, int]) -> None:
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Have next offsets committed soon, outside any transaction; safe from every thread."""
         with self._commits_lock:
             self._commits.update(offsets)
@@ -247,7 +262,7 @@ class Reader:
             # The client has let go of one just now; the next turn does the rest.
             return
 
-    def _take_commits(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    def _take_commits(self, partitions: Iterable[Partition]) -> dict[Partition, OffsetAndMetadata]:
         with self._commits_lock:
             return {p: self._commits.pop(p) for p in partitions if p in self._commits}
 
@@ -256,8 +271,8 @@ class Reader:
             offsets, self._commits = self._commits, {}
         owned = self._epochs.snapshot()
         mine = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in offsets.items()
+            TopicPartition(*partition): stand
+            for partition, stand in offsets.items()
             if partition in owned
         }
         if not mine:
@@ -280,6 +295,7 @@ class Reader:
         self._reachable = self._loop.reachable()
         owned = set(self._epochs.snapshot())
         ASSIGNED.set(len(owned))
+        self.share.note(owned, joined=self.joined)
         for partition in self._reported - owned:
             for gauge in (POSITION, LAG):
                 gauge.remove(partition.topic, str(partition.partition))

@@ -91,6 +91,25 @@ def test_with_a_good_cluster_nothing_is_wrong(facts, settings) -> None:
         assert said[what] == "permitted"
 
 
+@pytest.mark.parametrize(
+    ("shares", "level", "said"),
+    [
+        ((), None, ""),
+        ((12,), "ok", "1 member with 12 partitions of posts"),
+        ((4, 4, 4), "ok", "3 members with 4, 4, 4 partitions of posts"),
+        ((0, 12, 0), "WARN", "3 members with 12, 0, 0 partitions of posts: not shared out evenly"),
+        ((1, 0, 1), "WARN", "1 of them decide no new posts"),
+    ],
+)
+def test_how_the_posts_are_shared_out_among_running_members(
+    facts, settings, shares, level, said
+) -> None:
+    found = list(findings(replace(facts, shares=shares), settings, 512))
+    about = [each for each in found if each.what == "posts of group moderator"]
+    assert [each.level for each in about] == ([level] if level else [])
+    assert all(said in each.found for each in about)
+
+
 def test_a_topic_that_is_not_there_is_one_finding(facts, settings) -> None:
     absent = replace(facts, topics={**facts.topics, "flagged": None})
     assert wrong(absent, settings) == [("FAIL", "topic flagged")]

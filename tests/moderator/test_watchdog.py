@@ -120,3 +120,12 @@ def test_other_paths_are_not_found(probes) -> None:
 def test_a_port_in_use_is_one_line_that_says_what_to_do(probes, watchdog) -> None:
     with pytest.raises(BadSettings, match=rf"127.0.0.1:{probes.port} is in use; .*http_port"):
         Probes("127.0.0.1", probes.port, watchdog)
+
+
+def test_remarks_are_told_beside_readiness_and_do_not_decide_it(probes, watchdog) -> None:
+    said: list[str | None] = [None]
+    watchdog.require("group", lambda: True)
+    watchdog.remark(lambda: said[0])
+    assert get(probes, "/readyz") == (200, "ok\n")
+    said[0] = "no partition of posts is this member's"
+    assert get(probes, "/readyz") == (200, "ok\nno partition of posts is this member's\n")

@@ -23,6 +23,7 @@ from tests.moderator.schemas import schema
 PICTURE, OTHER, BAD = b"picture", b"other", b"bad"
 DATA = {digest(data): data for data in (PICTURE, OTHER, BAD)}
 TIMEOUT = 0.3
+TOPIC_ID = "12345678-9abc-def0-1234-56789abcdef0"
 
 
 class Copying:
@@ -182,11 +183,11 @@ def test_a_deletion_fits_whatever_it_carried_and_is_published_though_nothing_els
 ) -> None:
     files.broken = True
     huge = deletion("k" * 512, 1)
-    record = replace(huge.post.record, headers=(("x", b"x" * 10**6),), topic_id="a" * 32)
+    record = replace(huge.post.record, headers=(("x", b"x" * 10**6),), topic_id=TOPIC_ID)
     (found,) = keeper.keep([replace(huge, post=replace(huge.post, record=record))], DATA)
     _, out = outgoing(found, room=0)
     assert out.size < DELETION_BYTES
-    assert again(found).post.record.topic_id == "a" * 32
+    assert again(found).post.record.topic_id == TOPIC_ID
 
 
 def test_a_hanging_store_holds_no_bytes_of_what_nobody_waits_for(files) -> None:

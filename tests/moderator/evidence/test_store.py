@@ -20,7 +20,7 @@ from moderator.records import Record, digest, parse_post
 COPY = copy_name(digest(b"a picture"), 0)
 OTHER = copy_name(digest(b"another"), 2)
 JPEG = b"\xff\xd8 a copy"
-TOPIC, ANEW = "a" * 32, "b" * 32
+TOPIC, ANEW = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
 
 def record(

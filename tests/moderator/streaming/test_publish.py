@@ -51,6 +51,7 @@ class Broker:
     producers: list["Producer"] = field(default_factory=list)
     discarded: list["Producer"] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
+    told: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def connect(self) -> "Producer":
         self.trip("connect")
@@ -97,6 +98,7 @@ class Producer:
         self.broker.trip("offsets")
         self.broker.groups.append(group)
         self.offsets = {(p.topic, p.partition): o.offset for p, o in offsets.items()}
+        self.broker.told |= {(p.topic, p.partition): o.metadata for p, o in offsets.items()}
 
     def commit_transaction(self) -> None:
         assert not self.poisoned, "committing after a failed record hangs for ever"
@@ -126,7 +128,7 @@ class Membership:
         return SimpleNamespace(generation_id=self.generation, member_id=self.member)
 
     def commit(self, offsets) -> None:
-        self.commits.update(offsets)
+        self.commits.update({partition: stand.offset for partition, stand in offsets.items()})
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +204,15 @@ def test_a_batch_and_its_offsets_are_committed_together(publisher, broker, epoch
     assert publisher.publish(batch) == 3
     assert ids(broker) == ["p0-5", "p1-9", "p0-6"]
     assert broker.offsets == {("posts", 0): 7, ("posts", 1): 10}
+
+
+def test_offsets_are_committed_with_the_id_of_the_topic_they_are_of(
+    publisher, broker, epochs
+) -> None:
+    epochs.rewind([PARTITIONS[0]])
+    epochs.rewound(PARTITIONS[0], "id-of-posts")
+    publisher.publish([decided(epochs, 0, 5), decided(epochs, 1, 9)])
+    assert broker.told == {("posts", 0): "id-of-posts", ("posts", 1): ""}
 
 
 def test_what_cannot_be_judged_goes_to_all_its_topics_at_once(publisher, broker, epochs) -> None:
@@ -380,11 +391,47 @@ def test_being_fenced_now_and_then_is_survived(publisher, broker, epochs) -> Non
     assert len(ids(broker)) == 2 * publish.FENCED_MOST
 
 
-def test_a_stopped_publisher_gives_up_at_the_next_failure(publisher, broker, epochs) -> None:
+@pytest.mark.parametrize("exactly_once", [True, False])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("flush", KafkaTimeoutError("slow")),
+        ("flush", CommitFailedError("generation")),
+        ("flush", MessageSizeTooLargeError("too large")),
+        ("connect", Unavailable("no broker")),
+    ],
+)
+def test_a_stopped_publisher_that_gave_up_commits_nothing_behind_what_it_gave_up(
+    broker, membership, epochs, exactly_once, call, fault
+) -> None:
+    publisher = made(broker, membership, epochs, exactly_once=exactly_once)
+    assert publisher.publish([decided(epochs, 0, 4)]) == 1
     publisher.stop()
+    # What succeeds at once is published even now: only a failure ends it.
     assert publisher.publish([decided(epochs, 0, 5)]) == 1
-    broker.faults["flush"] = [KafkaTimeoutError("slow")] * 9
+    if call == "connect":
+        publisher.close()
+    broker.faults[call] = [fault] * 2
     assert publisher.publish([decided(epochs, 0, 6)]) == 0
+    # The brokers are back, and the next batches are handed in.
+    broker.faults.clear()
+    assert publisher.publish([decided(epochs, 0, 7)]) == 0
+    assert publisher.publish([decided(epochs, 1, 9)]) == 0
+    assert not {"p0-7", "p1-9"} & set(ids(broker))
+    assert broker.offsets == ({("posts", 0): 6} if exactly_once else {})
+    assert membership.commits == ({} if exactly_once else {PARTITIONS[0]: 6})
+
+
+def test_who_is_no_member_when_stopped_gives_up_for_good(
+    publisher, broker, membership, epochs
+) -> None:
+    batch, behind = [decided(epochs, 0, 5)], [decided(epochs, 0, 6)]
+    publisher.stop()
+    membership.known = False
+    assert publisher.publish(batch) == 0
+    membership.known = True
+    assert publisher.publish(behind) == 0
+    assert broker.committed == []
 
 
 def test_at_least_once_publishes_and_then_commits(broker, membership, epochs) -> None:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import (
     FencedInstanceIdError,
     KafkaConnectionError,
@@ -59,6 +59,7 @@ class Consumer:
         self.last: dict[Partition, int] = defaultdict(int)
         self.where: dict[Partition, int] = {}
         self.stands: dict[Partition, int] = {}
+        self.told: dict[Partition, str] = {}
         self.stopped: set[Any] = set()
         self.listener: Any = None
         self.faults: list[Exception] = []
@@ -117,10 +118,13 @@ class Consumer:
     def highwater(self, partition):
         return self.last[Partition(*partition)]
 
-    def committed(self, partition, timeout_ms):
-        if Partition(*partition) in self.unstable:
+    def committed(self, partition, metadata, timeout_ms):
+        key = Partition(*partition)
+        if key in self.unstable:
             raise KafkaTimeoutError("unstable offset")
-        return self.stands.get(Partition(*partition))
+        if key not in self.stands:
+            return None
+        return OffsetAndMetadata(self.stands[key], self.told.get(key, ""), -1)
 
     def beginning_offsets(self, partitions, timeout_ms):
         return {each: self.first[Partition(*each)] for each in partitions}
@@ -132,6 +136,7 @@ class Consumer:
         if self.commit_faults:
             raise self.commit_faults.pop(0)
         self.stands |= {Partition(*key): found.offset for key, found in offsets.items()}
+        self.told |= {Partition(*key): found.metadata for key, found in offsets.items()}
 
     def group_metadata(self):
         return SimpleNamespace(state=self.state, member_id=self.member)
@@ -151,10 +156,28 @@ class Loop:
         await asyncio.sleep(0)
 
     async def commit(self, offsets) -> None:
-        self.consumer.stands |= offsets
+        self.consumer.commit(offsets, 0)
 
     def reachable(self) -> bool:
         return self.there
+
+
+class Ids:
+    """The ids of topics as the metadata say; asked anew, they say what is so by then."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.true: dict[str, str] = {}
+
+    def __call__(self, topic: str) -> str:
+        return self.known.get(topic, "")
+
+    def ask(self) -> None:
+        self.known |= self.true
+
+
+def at(offset: int, topic_id: str = "") -> OffsetAndMetadata:
+    return OffsetAndMetadata(offset, topic_id, -1)
 
 
 class Rig:
@@ -164,7 +187,10 @@ class Rig:
         self.inbox = Inbox(most, 10**9)
         reading = Reading("posts", start_from, 10, drain_timeout=5)
         self.loop = Loop(self.consumer)
-        self.reader = Reader(self.consumer, reading, self.inbox, self.epochs, self.loop)
+        self.ids = Ids()
+        self.reader = Reader(
+            self.consumer, reading, self.inbox, self.epochs, self.loop, topic_ids=self.ids
+        )
         self.reader._positions.know({0, 1})
         self.consumer.subscribe(["posts"], listener=self.reader.listener)
 
@@ -347,7 +373,7 @@ def test_offsets_are_committed_only_for_partitions_still_owned() -> None:
     rig.assign(POSTS, OTHER)
     rig.turn()
     rig.revoke(OTHER)
-    rig.reader.commit({POSTS: 5, OTHER: 6})
+    rig.reader.commit({POSTS: at(5), OTHER: at(6)})
     rig.turn()
     assert rig.consumer.stands == {POSTS: 5, OTHER: 0}
 
@@ -374,7 +400,7 @@ def test_a_stopped_reader_takes_nothing_more_but_stays_until_all_is_finished() -
     rig.reader.stop()
     thread = threading.Thread(target=rig.reader.run, args=(finished,))
     thread.start()
-    rig.reader.commit({POSTS: 3})
+    rig.reader.commit({POSTS: at(3)})
     thread.join(0.2)
     assert thread.is_alive()
     assert rig.taken() == []
@@ -433,14 +459,154 @@ def test_a_partition_added_later_is_read_from_its_beginning_whatever_the_group()
     assert [(r.partition, r.offset) for r in rig.taken()] == [(1, 0), (1, 1), (1, 2)]
 
 
+def remade(rig: Rig, records: int, *, noticed: bool = True) -> None:
+    """Have the posts topic deleted and made anew, and records written to its first partition."""
+    rig.consumer.first.clear()
+    rig.consumer.last.clear()
+    rig.consumer.last[POSTS] = records
+    rig.ids.true["posts"] = "new"
+    if noticed:
+        rig.ids.ask()
+
+
+def running(start_from: str = "latest", **given: Any) -> Rig:
+    """Return a member that has read and committed 40 records of a topic."""
+    rig = Rig(start_from=start_from, **given)
+    rig.ids.known["posts"] = rig.ids.true["posts"] = "old"
+    rig.reader._positions.know({0, 1})
+    rig.assign(POSTS)
+    rig.turn(2)
+    rig.consumer.last[POSTS] = 40
+    rig.turn(6)
+    assert rig.live() == list(range(40))
+    rig.consumer.commit({TopicPartition(*POSTS): at(40, "old")}, 0)
+    return rig
+
+
+def anew() -> float:
+    return positions.TOPICS_MADE_ANEW.labels("posts")._value.get()
+
+
+@pytest.mark.parametrize("start_from", ["latest", "earliest"])
+@pytest.mark.parametrize("kept", ["forgotten by the group", "still of the old topic"])
+def test_a_topic_made_anew_is_read_from_its_beginning_and_that_is_said(
+    start_from, kept, caplog
+) -> None:
+    rig, before = running(start_from), anew()
+    if kept == "forgotten by the group":
+        rig.consumer.stands.clear()
+    # More than were in the old one: by the offsets alone nothing would be amiss.
+    remade(rig, 60)
+    rig.turn(10)
+    assert rig.live() == list(range(60))
+    assert rig.consumer.told[POSTS] == "new"
+    assert anew() - before == 1
+    assert "posts was deleted and made anew" in caplog.text
+
+
+def test_a_topic_made_anew_that_is_reassigned_is_read_from_its_beginning() -> None:
+    rig = running()
+    rig.revoke(POSTS)
+    rig.ids.known.clear()
+    rig.consumer.stands.clear()
+    remade(rig, 30)
+    rig.assign(POSTS, OTHER)
+    rig.turn(8)
+    rig.consumer.last[OTHER] = 3
+    rig.turn(2)
+    read = [(record.partition, record.offset) for record in rig.taken()]
+    assert sorted(read) == [(0, n) for n in range(30)] + [(1, n) for n in range(3)]
+
+
+def test_an_offset_out_of_range_of_a_topic_made_anew_is_no_gap(monkeypatch) -> None:
+    rig = running()
+    lost = positions.OFFSETS_LOST.labels("posts", "0")
+    before = lost._value.get()
+    remade(rig, 5, noticed=False)
+    rig.consumer.faults = [OffsetOutOfRangeError({TopicPartition(*POSTS): 40})]
+    rig.turn(6)
+    assert rig.live() == [0, 1, 2, 3, 4]
+    assert lost._value.get() == before
+
+
+def test_a_gap_in_a_topic_that_is_the_same_is_a_gap_a_little_later(monkeypatch) -> None:
+    monkeypatch.setattr(positions, "GAP", 0.0)
+    rig = running()
+    lost = positions.OFFSETS_LOST.labels("posts", "0")
+    before = lost._value.get()
+    rig.consumer.first[POSTS], rig.consumer.last[POSTS] = 50, 52
+    rig.turn(3)
+    assert rig.live() == [50, 51]
+    assert lost._value.get() - before == 10
+
+
+def test_a_batch_of_the_deleted_topic_that_is_committed_late_moves_nothing() -> None:
+    rig = running()
+    remade(rig, 60)
+    rig.turn(2)
+    # What another thread had begun before the new topic was noticed.
+    rig.consumer.commit({TopicPartition(*POSTS): at(55, "old")}, 0)
+    rig.epochs.rewind()
+    rig.taken()
+    rig.turn(10)
+    assert rig.live() == list(range(60))
+
+
+def test_what_was_read_of_a_deleted_topic_is_published_no_more() -> None:
+    rig = running()
+    rig.consumer.last[POSTS] = 45
+    rig.turn()
+    begun = rig.taken()
+    assert rig.epochs.topic_ids()[POSTS] == "old"
+    remade(rig, 60)
+    rig.turn()
+    assert not any(rig.epochs.live(record) for record in begun)
+
+
+def test_who_hears_late_of_a_new_topic_does_not_begin_it_again(monkeypatch) -> None:
+    """Another member has read of it already; our metadata are the old ones."""
+    rig = running()
+    remade(rig, 60, noticed=False)
+    rig.revoke(POSTS)
+    rig.consumer.stands[POSTS], rig.consumer.told[POSTS] = 50, "new"
+    rig.assign(POSTS)
+    rig.turn(5)
+    assert rig.live() == list(range(50, 60))
+
+
+def test_an_offset_of_a_topic_never_seen_here_is_doubted_first_and_then_the_old_ones(
+    monkeypatch,
+) -> None:
+    rig = Rig(start_from="latest")
+    rig.ids.known["posts"] = rig.ids.true["posts"] = "new"
+    rig.reader._positions.know({0, 1})
+    rig.consumer.last[POSTS] = 5
+    rig.consumer.stands[POSTS], rig.consumer.told[POSTS] = 3, "of before this member started"
+    rig.assign(POSTS)
+    rig.turn(3)
+    assert rig.taken() == []
+    monkeypatch.setattr(positions, "DOUBT", 0.0)
+    rig.turn(2)
+    assert rig.live() == [0, 1, 2, 3, 4]
+
+
+def test_offsets_of_other_programs_are_believed() -> None:
+    rig = Rig(start_from="latest")
+    rig.ids.known["posts"] = "new"
+    rig.consumer.last[POSTS], rig.consumer.stands[POSTS] = 5, 3
+    rig.assign(POSTS)
+    rig.turn(3)
+    assert rig.live() == [3, 4]
+
+
 def test_after_a_truncation_reading_goes_on_where_the_log_is_as_it_was_read() -> None:
     rig = Rig()
     rig.consumer.last[POSTS] = rig.consumer.stands[POSTS] = 500
     rig.assign(POSTS)
     rig.turn(2)
     rig.consumer.last[POSTS] = 475
-    at = {TopicPartition(*POSTS): SimpleNamespace(offset=470)}
-    rig.consumer.faults = [LogTruncationError(at)]
+    left = {TopicPartition(*POSTS): SimpleNamespace(offset=470)}
+    rig.consumer.faults = [LogTruncationError(left)]
     rig.turn(2)
     assert rig.live() == [470, 471, 472, 473, 474]
 
@@ -463,7 +629,7 @@ def test_what_is_published_of_a_revoked_partition_is_committed_before_it_goes() 
     rig = Rig()
     rig.assign(POSTS)
     rig.turn(2)
-    rig.reader.commit({POSTS: 7, OTHER: 9})
+    rig.reader.commit({POSTS: at(7), OTHER: at(9)})
     rig.revoke(POSTS)
     assert rig.consumer.stands[POSTS] == 7
     assert OTHER not in rig.consumer.stands
