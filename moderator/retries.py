@@ -207,7 +207,7 @@ def first_reading(record: Record, posts_topic: str) -> tuple[Record, int]:
         topic=posts_topic,
         partition=_number(found, PARTITION),
         offset=_number(found, OFFSET),
-        timestamp=_number(found, TIMESTAMP, least=-1),
+        timestamp=_number(found, TIMESTAMP, least=-MOST - 1),
         key=record.key,
         value=record.value,
         headers=tuple(each for each in record.headers if not each[0].startswith(PREFIX)),
@@ -269,7 +269,8 @@ def _unreadable(record: Record) -> bool:
 
 def _number(headers: Mapping[str, bytes], name: str, least: int = 0) -> int:
     text = headers.get(name, b"")
-    plain = text.removeprefix(b"-").isdigit() and len(text) <= DIGITS
+    digits = text.removeprefix(b"-")
+    plain = digits.isdigit() and len(digits) <= DIGITS
     if not plain or not least <= int(text) <= MOST:
         raise BadInput(f"header {name} of a record in a retry topic is missing or wrong")
     return int(text)
