@@ -19,6 +19,7 @@ from prometheus_client import Counter, Histogram
 from moderator.caching.breaker import Breaker
 from moderator.decisions import Decided, DecidedImage
 from moderator.decoding.decode import Undecodable
+from moderator.decoding.view import WHOLE, View
 from moderator.evidence.store import EvidenceStore, OldLayoutError, copy_name
 from moderator.evidence.threads import Threads
 from moderator.records import Partition, Post
@@ -53,14 +54,14 @@ CAUSES = {Undecodable: "decode", TimeoutError: "timeout", CancelledError: "busy"
 
 T = TypeVar("T")
 
-_Key = tuple[str, str, int]
+_Key = tuple[str, str, View | None]
 
 
 class Copying(Protocol):
     """The part of a copy pool that keeping uses."""
 
-    def copied(self, data: bytes, frame: int, timeout: float) -> bytes:
-        """Return a copy of a frame of an image."""
+    def copied(self, data: bytes, view: View, timeout: float) -> bytes:
+        """Return a copy of a view of an image."""
         ...
 
 
@@ -140,7 +141,7 @@ class Keeper:
             for each in decided
             if self._is_shown(each)
             for image in each.images
-            if image.digest is not None and image.decision.frame is not None
+            if image.digest is not None and image.view is not None
         }
         there = {key: each for key, each in wanted.items() if key[1] in data}
         FAILURES.labels("bytes").inc(len(wanted) - len(there))
@@ -163,15 +164,15 @@ class Keeper:
         return self._store.delete(post.post_id, post.record)
 
     def _kept(self, post: Post, image: DecidedImage, data: bytes, end: float) -> str | None:
-        digest, frame = image.digest or "", image.decision.frame or 0
+        digest, view = image.digest or "", image.view or WHOLE
 
         def make() -> bytes:
             left = end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("nobody waits for the copy any more")
-            return self._copying.copied(data, frame, left)
+            return self._copying.copied(data, view, left)
 
-        return self._store.keep(post.post_id, post.record, copy_name(digest, frame), make)
+        return self._store.keep(post.post_id, post.record, copy_name(digest, view), make)
 
     def _done(self, future: "Future[int]") -> bool:
         """Return whether a deletion is done; the breaker is told how it went."""
@@ -223,7 +224,7 @@ class Keeper:
 
 
 def _key(post: Post, image: DecidedImage) -> _Key:
-    return post.decision_id, image.digest or "", image.decision.frame or 0
+    return post.decision_id, image.digest or "", image.view
 
 
 def _place(post: Post) -> tuple[Partition, int]:

@@ -8,8 +8,9 @@ SHA-256 of the post's id)::
     kept/ab/<post>/<place>.<time>.deleted      the record at <place> deleted the post
     kept/ab/<post>/operator.<time>.deleted     an operator did: nothing is kept of it any more
 
-<place> is ``moderator.order.Place``; <copy> is the picture's content digest and which view of it
-the copy shows; <time> is when the file was written, in milliseconds since 1970.
+<place> is ``moderator.order.Place``; <copy> is the picture's content digest and
+``View.copy_suffix`` of what is shown; <time> is when the file was written, in milliseconds since
+1970.
 
 *To keep* a copy: write it, then look for a deletion that came after its record; where there is
 one, take the copy back. *To delete*: write the deletion, then remove the copies of the records
@@ -24,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from moderator.decoding.view import View
 from moderator.errors import Unavailable
 from moderator.evidence.files import Files
 from moderator.order import Place
@@ -207,10 +209,9 @@ def is_deleted(place: Place, names: Iterable[str]) -> bool:
     return False
 
 
-def copy_name(digest: str, frame: int) -> str:
+def copy_name(digest: str, view: View) -> str:
     """Return a copy's part of its name; digests as ``records.digest`` gives."""
-    plain = digest.removeprefix("sha256:")
-    return f"{plain}-{frame}" if frame else plain
+    return digest.removeprefix("sha256:") + view.copy_suffix
 
 
 def _copies_before(deletion: Place, names: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from moderator.decoding.view import WHOLE
 from moderator.evidence.files import Files, open_files
 from moderator.evidence.migration import migrate
 from moderator.evidence.store import EvidenceStore, copy_name, post_name
@@ -13,7 +14,7 @@ from moderator.records import Record, digest
 from tests.moderator.evidence.test_store import CutShort, Fragile, copies, everything
 
 NOW = 1_800_000_000.0
-COPY, OTHER, ALONE = (copy_name(digest(each), 0) for each in (b"one", b"other", b"alone"))
+COPY, OTHER, ALONE = (copy_name(digest(each), WHOLE) for each in (b"one", b"other", b"alone"))
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -50,7 +51,7 @@ def old_store(files: Files) -> None:
     deleted(files, "gone", 6)
     shown(files, "back", COPY, 8)
     deleted(files, "back", 7)
-    nobody = copy_name(digest(b"nobody"), 0)
+    nobody = copy_name(digest(b"nobody"), WHOLE)
     files.write(f"copies/{nobody[:2]}/{nobody[2:4]}/{nobody}.jpg", b"x")
     files.write(f"named/{COPY[:2]}/{COPY}/removing-0", b'{"torn')
     files.write(f"named/{COPY[:2]}/{COPY}/{post_name('torn')}", b'{"torn')

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from moderator.decoding.view import WHOLE, View
 from moderator.evidence.files import Files, open_files
 from moderator.evidence.store import (
     LEFT_OVER,
@@ -17,8 +18,8 @@ from moderator.evidence.store import (
 )
 from moderator.records import Record, digest, parse_post
 
-COPY = copy_name(digest(b"a picture"), 0)
-OTHER = copy_name(digest(b"another"), 2)
+COPY = copy_name(digest(b"a picture"), WHOLE)
+OTHER = copy_name(digest(b"another"), View(2))
 JPEG = b"\xff\xd8 a copy"
 TOPIC, ANEW = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 
