@@ -42,6 +42,9 @@ OMITTED_KEY = "moderator.key"
 TIMESTAMP = "moderator.timestamp"
 """Header of a dead letter: when its record was posted, in milliseconds since 1970."""
 
+TOPIC_ID = "moderator.topic-id"
+"""Header of a dead letter: Kafka's id of the topic of its record, where that is known."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DecidedImage:
@@ -317,7 +320,7 @@ def dead_letter(record: Record, faults: Sequence[tuple[str, str]], *, room: int)
     not small; ``moderator.body`` and ``moderator.key`` then say so.
     """
     ours = _provenance(record, faults)
-    known = {*(name for name, _ in ours), OMITTED_BODY, OMITTED_KEY}
+    known = {*(name for name, _ in ours), OMITTED_BODY, OMITTED_KEY, TOPIC_ID}
     theirs = tuple((name, value) for name, value in record.headers if name not in known)
     key = record.key
     if record.size + len(key or b"") + _size(theirs + ours) <= room:
@@ -345,6 +348,7 @@ def _provenance(record: Record, faults: Sequence[tuple[str, str]]) -> Headers:
         "__connect.errors.exception.class.name": reason,
         "__connect.errors.exception.message": "; ".join(": ".join(fault) for fault in faults),
         TIMESTAMP: str(record.timestamp),
+        **({TOPIC_ID: record.topic_id} if record.topic_id else {}),
     }
     return tuple(
         (name, text[:MAX_MESSAGE].encode(errors="backslashreplace")) for name, text in texts.items()
