@@ -395,9 +395,13 @@ def _take_fetched(picture: Picture, deadline: float) -> None:
     try:
         picture.data = picture.fetching.result(left)
     except FutureTimeoutError:
+        # What has not begun waits for others: that is no fault of its host.
+        cause = "timeout" if picture.fetching.running() else "busy"
         picture.fetching.cancel()
-        FETCH_FAILURES.labels("timeout").inc()
-        picture.fault = ("unreachable", "timeout")
+        # Nor is what comes of it later to be kept for as long as the batch.
+        picture.fetching = None
+        FETCH_FAILURES.labels(cause).inc()
+        picture.fault = ("unreachable", cause)
     except Unreachable as error:
         FETCH_FAILURES.labels(error.cause).inc()
         picture.fault = ("unreachable", error.cause)

@@ -272,7 +272,7 @@ class Pipeline:
 
 def _size(post: Post) -> int:
     """Return the bytes that a post takes while it is on its way, about."""
-    return post.record.size + REFERENCED * sum(image.url is not None for image in post.images)
+    return post.weight + REFERENCED * sum(image.url is not None for image in post.images)
 
 
 class _Room:

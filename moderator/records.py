@@ -3,10 +3,10 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -25,6 +25,13 @@ MAX_FAULT = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+
+
+OVERHEAD = 512
+"""Bytes of memory that a record takes beside its contents, about."""
+
+HEADER_OVERHEAD = 128
+"""Bytes of memory that a header takes beside its name and value, about."""
 
 
 class Partition(NamedTuple):
@@ -63,6 +70,21 @@ class Record:
     def size(self) -> int:
         """Bytes of its value."""
         return len(self.value) if self.value is not None else 0
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return weight(self.key, self.value, self.headers)
+
+
+def weight(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, Any]]) -> int:
+    """Return the bytes of memory that a record takes, about; all bounds on memory count these."""
+    return (
+        OVERHEAD
+        + len(key or b"")
+        + len(value or b"")
+        + sum(HEADER_OVERHEAD + len(name) + len(held or b"") for name, held in headers)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +130,16 @@ class Post:
     def read(self) -> Record:
         """The record as it was read now, whose partition and offset are to be committed."""
         return self.read_as or self.record
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes with its images, about; those that are fetched are not in.
+
+        An image that is the record's value counts once, one that was decoded from it anew.
+        """
+        value = self.record.value
+        held = (each.data for each in self.images if each.data is not value)
+        return self.record.weight + sum(len(data) for data in held if data is not None)
 
     @property
     def decision_id(self) -> str:

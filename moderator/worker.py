@@ -51,6 +51,9 @@ logger = logging.getLogger(__name__)
 INBOX_BATCHES = 4
 """Batches' worth of records that may wait in the inbox, so that reading need not pause often."""
 
+POLLS = 8
+"""Part of the bytes in flight that one poll may hand out."""
+
 LEAVING = 5.0
 """Seconds beyond the drain time for leaving the group."""
 
@@ -310,8 +313,11 @@ class _Member:
             self._stop.set()
 
     def _consumer(self) -> KafkaConsumer:
-        consumer = clients.consumer(self._settings.kafka, group=True)
-        tolerate_unreadable(consumer)
+        settings, pipeline = self._settings, self._settings.pipeline
+        consumer = clients.consumer(settings.kafka, group=True)
+        most = settings.limits.max_post_bytes + clients.HEADROOM
+        polled = pipeline.max_inflight_bytes // POLLS
+        tolerate_unreadable(consumer, most, max_polled=polled, keys=True)
         mend_resuming(consumer)
         return consumer
 

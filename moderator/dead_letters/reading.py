@@ -101,7 +101,8 @@ def reading(settings: Settings, topic: str) -> Iterator[tuple[KafkaConsumer, lis
     """
     clients.wait_for_broker(settings.kafka, settings.kafka.start_timeout, None)
     with closing(clients.consumer(settings.kafka, group=False)) as consumer:
-        tolerate_unreadable(consumer)
+        room = clients.DEAD_LETTER_ROOM + clients.HEADROOM
+        tolerate_unreadable(consumer, settings.limits.max_post_bytes + room, keys=True)
         try:
             numbers = consumer.partitions_for_topic(topic)
             if not numbers:

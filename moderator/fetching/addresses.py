@@ -6,18 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
+from moderator.fetching.calls import awaited, begun
 from moderator.fetching.unreachable import Unreachable
 
 Address = tuple[str, int]
 """An IP address, as text, and a port."""
 
-T = TypeVar("T")
-
 MAX_WAITING = 64
-"""Look-ups under way at once; further ones wait for their turn within their time."""
+"""Names looked up at once; further ones wait for their turn within their time."""
 
 EMBEDDING = (
     (ipaddress.IPv6Network("::/96"), 0),  # IPv4-compatible, long deprecated
@@ -71,11 +70,14 @@ class PublicResolver:
     def __init__(self, lookup: Callable[..., list[tuple]] = socket.getaddrinfo) -> None:  # type: ignore[type-arg]
         self._lookup = lookup
         self._turns = threading.BoundedSemaphore(MAX_WAITING)
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, int], Future[list[Any]]] = {}
 
     def __call__(self, host: str, port: int, timeout: float) -> Sequence[Address]:
         """See ``Resolver``; ``timeout`` is in seconds."""
+        deadline = time.monotonic() + timeout
         try:
-            found = within(timeout, self._turns, lambda: self._looked_up(host, port))
+            found = awaited(self._begun(host, port, timeout), deadline)
         except (OSError, UnicodeError) as error:
             again = getattr(error, "errno", None) == socket.EAI_AGAIN
             raise Unreachable("refused" if again else "not-found") from error
@@ -86,44 +88,30 @@ class PublicResolver:
             raise Unreachable("address")
         return addresses
 
-    def _looked_up(self, host: str, port: int) -> list[tuple]:  # type: ignore[type-arg]
-        return self._lookup(host, port, type=socket.SOCK_STREAM)
+    def _begun(self, host: str, port: int, timeout: float) -> "Future[list[Any]]":
+        """Return the look-up of a name that is under way, or else begin one.
 
+        A name whose look-up hangs takes one turn, however often it is asked for.
 
-def within(timeout: float, turns: threading.BoundedSemaphore, call: Callable[[], T]) -> T:
-    """Return what a call without a time limit of its own gives, if it does so in time.
+        Raises:
+            Unreachable: Too many look-ups of other names are under way.
+        """
+        key = host, port
+        with self._lock:
+            running = self._running.get(key)
+        if running is not None:
+            return running
+        begin = partial(self._lookup, host, port, type=socket.SOCK_STREAM)
+        running = begun(timeout, self._turns, begin)
+        with self._lock:
+            self._running[key] = running
+        running.add_done_callback(partial(self._ended, key))
+        return running
 
-    A call that hangs keeps its thread and one of the turns until it ends.
-
-    Args:
-        timeout: Seconds, those of waiting for a turn included.
-        turns: How many calls may be under way.
-        call: What to do, on a thread of its own.
-
-    Raises:
-        Unreachable: It took too long; or whatever the call raises.
-    """
-    end = time.monotonic() + max(0.0, timeout)
-    if not turns.acquire(timeout=max(0.0, timeout)):
-        raise Unreachable("timeout")
-    result: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:
-            result.set_exception(error)
-        finally:
-            turns.release()
-
-    # A daemon: a resolver that hangs must not hold up the end of the process.
-    threading.Thread(target=run, name="look-up", daemon=True).start()
-    try:
-        return result.result(max(0.0, end - time.monotonic()))
-    except FutureTimeoutError as error:
-        if not result.done():
-            raise Unreachable("timeout") from error
-        return result.result()
+    def _ended(self, key: tuple[str, int], done: "Future[list[Any]]") -> None:
+        with self._lock:
+            if self._running.get(key) is done:
+                del self._running[key]
 
 
 def is_public(address: str) -> bool:

@@ -18,8 +18,8 @@ from moderator.fetching.addresses import PublicResolver, Resolver
 from moderator.fetching.files import FileSource
 from moderator.fetching.hosts import Hosts
 from moderator.fetching.https import HttpsSource
-from moderator.fetching.stores import StoreSource
-from moderator.fetching.unreachable import CAUSES, Unreachable
+from moderator.fetching.stores import StoreSource, place
+from moderator.fetching.unreachable import CAUSES, OURS, Unreachable
 
 __all__ = ["CAUSES", "Fetcher", "Unreachable"]
 
@@ -70,8 +70,8 @@ class Fetcher:
             resolver or PublicResolver(),
             context or ssl.create_default_context(),
         )
-        self._files = FileSource(fetch.allowed_root, max_bytes)
-        self._stores = StoreSource(fetch.allowed_stores, max_bytes, fetch.fetch_connections)
+        self._files = FileSource(fetch.allowed_root, max_bytes, fetch.share)
+        self._stores = StoreSource(fetch.allowed_stores, max_bytes, fetch.share)
         self._hosts = Hosts(fetch.host_timeouts, fetch.host_pause)
         self._share = fetch.share
         self._free = fetch.fetch_connections
@@ -89,8 +89,8 @@ class Fetcher:
             url: ``https:``, ``file:``, or of an object store that is allowed.
 
         Returns:
-            A future of the image's bytes that raises ``Unreachable``. It is cancelled when the
-            fetcher closes before its turn.
+            A future of the image's bytes that raises ``Unreachable``; it is running once its turn
+            has come. It is cancelled when the fetcher closes before that.
         """
         future: Future[bytes] = Future()
         try:
@@ -129,7 +129,7 @@ class Fetcher:
         if scheme == "file":
             return "file:"
         if self._stores.allows(url):
-            return "/".join(url.split("/", 3)[:3])
+            return place(url)
         raise Unreachable("not-allowed")
 
     def _start(self) -> None:
@@ -153,14 +153,14 @@ class Fetcher:
 
     def _run(self, host: str, waiting: _Waiting) -> None:
         try:
-            if not waiting.future.cancelled():
+            if waiting.future.set_running_or_notify_cancel():
                 body = self._get(waiting.url)
                 self._answered(host)
                 with contextlib.suppress(InvalidStateError):
                     waiting.future.set_result(body)
         except Unreachable as error:
             late = self._late(host) if error.cause == "timeout" else []
-            if error.cause != "timeout":
+            if error.cause != "timeout" and error.cause not in OURS:
                 self._answered(host)
             _fail((waiting, *late), error)
         except Exception as error:
@@ -175,7 +175,7 @@ class Fetcher:
         if scheme == "https":
             return self._https.get(url, self._timeout)
         if scheme == "file":
-            return self._files.get(url)
+            return self._files.get(url, self._timeout)
         return self._stores.get(url, self._timeout)
 
     def _answered(self, host: str) -> None:

@@ -3,9 +3,11 @@
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from moderator.fetching.calls import within
 from moderator.fetching.unreachable import Unreachable
 
 CHUNK = 2**20
@@ -17,14 +19,20 @@ class FileSource:
     Args:
         root: Folder that files must lie under after symbolic links are followed; None: no files.
         max_bytes: Most bytes of an image.
+        connections: Most files read at once; those of a disk that hangs are among them.
     """
 
-    def __init__(self, root: Path | None, max_bytes: int) -> None:
+    def __init__(self, root: Path | None, max_bytes: int, connections: int) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._turns = threading.BoundedSemaphore(connections)
 
-    def get(self, url: str) -> bytes:
+    def get(self, url: str, seconds: float) -> bytes:
         """Return the image at a ``file:`` URL, which names no host or ``localhost``.
+
+        Args:
+            url: Of the file.
+            seconds: Within which it has to be read: a network's disk can hang.
 
         Raises:
             Unreachable: It cannot be had.
@@ -38,7 +46,11 @@ class FileSource:
             path = Path(unquote(parts.path))
             if not path.is_absolute():
                 raise Unreachable("not-allowed")
-            return self._read(self._opened(self._root, path))
+            root = self._root
+            return within(seconds, self._turns, lambda: self._read(self._opened(root, path)))
+        except Unreachable as error:
+            # All turns are of the one disk, so it is the disk that keeps them.
+            raise Unreachable("timeout" if error.cause == "busy" else error.cause) from None
         except FileNotFoundError as error:
             raise Unreachable("not-found") from error
         except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from moderator.errors import BadSettings
-from moderator.fetching.addresses import within
+from moderator.fetching.calls import within
 from moderator.fetching.unreachable import Unreachable
 from moderator.values import NO_STORES
 
@@ -24,7 +24,7 @@ class StoreSource:
     Args:
         prefixes: URLs that images must lie under, such as ``s3://bucket/folder/``.
         max_bytes: Most bytes of an image.
-        connections: Most images fetched at once.
+        connections: Most images fetched from one bucket at once; calls that hang are among them.
 
     Raises:
         BadSettings: A prefix is no place in an object store.
@@ -35,7 +35,10 @@ class StoreSource:
             _check(prefix)
         self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         self._max_bytes = max_bytes
-        self._turns = threading.BoundedSemaphore(connections)
+        # Of its own for each bucket: one that hangs takes no other's.
+        self._turns = {
+            place(prefix): threading.BoundedSemaphore(connections) for prefix in self._prefixes
+        }
         self._usable = {scheme for scheme in _schemes(prefixes) if _is_usable(scheme)}
 
     def allows(self, url: str) -> bool:
@@ -59,9 +62,10 @@ class StoreSource:
         if scheme not in self._usable:
             raise Unreachable("store")
         try:
-            body = within(seconds, self._turns, lambda: self._read(scheme, url))
-        except Unreachable:
-            raise
+            body = within(seconds, self._turns[place(url)], lambda: self._read(scheme, url))
+        except Unreachable as error:
+            # All turns are the bucket's own, so it is the bucket that keeps them.
+            raise Unreachable("timeout" if error.cause == "busy" else error.cause) from None
         except FileNotFoundError as error:
             raise Unreachable("not-found") from error
         except Exception as error:
@@ -77,6 +81,11 @@ class StoreSource:
         store: Any = fsspec.filesystem(scheme)
         body: bytes = store.cat_file(store._strip_protocol(url), start=0, end=self._max_bytes + 1)
         return body
+
+
+def place(url: str) -> str:
+    """Return the bucket of a URL with its scheme, such as ``s3://bucket``."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 def _check(prefix: str) -> None:

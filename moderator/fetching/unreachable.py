@@ -6,6 +6,7 @@ CAUSES = {
     "not-allowed": "the settings do not allow the address, or it is not well formed",
     "not-found": "there is no such host, file or object",
     "timeout": "it did not arrive whole in time",
+    "busy": "too much else is under way here, and its turn did not come in time",
     "host-down": "its host has not answered in time again and again, and is not waited for",
     "too-large": "it has more bytes than a post may have",
     "refused": "the connection failed or broke off",
@@ -15,6 +16,9 @@ CAUSES = {
     "store": "the object store cannot be used or does not answer as it should",
 }
 """Labels of a metric, so these few and no others, and what each means."""
+
+OURS = frozenset({"busy"})
+"""Causes that say nothing of the host or store: a queue of ours was too long."""
 
 FOR_GOOD = frozenset({"not-allowed", "too-large", "address"})
 """Causes that trying again does not change."""

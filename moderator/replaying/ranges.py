@@ -19,7 +19,7 @@ from moderator.replaying.span import Edge, Moment, Offsets, partitions_of
 from moderator.settings import Kafka
 from moderator.streaming import clients
 from moderator.streaming.reader import as_record
-from moderator.streaming.unreadable import tolerate_unreadable
+from moderator.streaming.unreadable import MAX_RECORD, tolerate_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +53,26 @@ class Window:
 class RangeReader:
     """Reads one topic; ``lost`` counts, by partition, offsets that vanish while it does.
 
+    Args:
+        kafka: Where the brokers are.
+        topic: Which.
+        max_records: Records of one poll.
+        max_record: Bytes of a record that is read; of a larger one the key alone.
+
     Raises:
         BadSettings: The brokers refuse these settings.
         Unavailable: The brokers cannot be reached.
     """
 
-    def __init__(self, kafka: Kafka, topic: str, max_records: int) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, max_records: int, max_record: int = MAX_RECORD
+    ) -> None:
         self._topic = topic
         self._max_records = max_records
         self._consumer: KafkaConsumer = clients.consumer(
             kafka, group=False, client_id="moderator-replay"
         )
-        tolerate_unreadable(self._consumer)
+        tolerate_unreadable(self._consumer, max_record, keys=True)
         self.lost: Counter[int] = Counter()
 
     def windows(self, begin: Edge, end: Edge) -> list[Window]:

@@ -88,7 +88,7 @@ def batches(settings: Settings, records: Iterable[Record]) -> Iterator[Sequence[
             record, max_bytes=limits.max_post_bytes, max_images=limits.max_images_per_post
         )
         closed = batching.add(post, 0.0)
-        size = record.size if closed else size + record.size
+        size = record.weight if closed else size + record.weight
         if size >= most:
             closed.append(batching.flush())
             size = 0

@@ -181,7 +181,8 @@ class _Replay:
 
 
 def _reader(settings: Settings, topic: str) -> RangeReader:
-    return RangeReader(settings.kafka, topic, settings.pipeline.max_batch)
+    most = settings.limits.max_post_bytes + clients.HEADROOM
+    return RangeReader(settings.kafka, topic, settings.pipeline.max_batch, most)
 
 
 def _limit(overlay: str | None) -> int | None:

@@ -27,7 +27,7 @@ class Inbox:
         with self._changed:
             for record in records:
                 self._records.append(record)
-                self._bytes += record.size
+                self._bytes += record.weight
             INBOX.set(len(self._records))
             self._changed.notify_all()
 
@@ -38,7 +38,7 @@ class Inbox:
             if not self._records:
                 return None
             record = self._records.popleft()
-            self._bytes -= record.size
+            self._bytes -= record.weight
             INBOX.set(len(self._records))
             return record
 

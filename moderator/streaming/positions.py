@@ -146,7 +146,7 @@ class Positions:
         for partition in waiting:
             if time.monotonic() > deadline:
                 return
-            topic_id = self._topic_ids(partition.topic)
+            topic_id = self._newest(partition.topic)
             try:
                 self._to_committed(TopicPartition(*partition), topic_id)
             except FencedInstanceIdError:
@@ -159,6 +159,14 @@ class Positions:
                 continue
             self._doubted.pop(partition, None)
             self._epochs.rewound(partition, topic_id)
+
+    def _newest(self, topic: str) -> str:
+        """Return the id of a topic, empty where there is none or it is not known.
+
+        A broker that has yet to hear of a topic made anew may tell the one before it again.
+        """
+        now = self._topic_ids(topic)
+        return self._ids[topic][-1] if now in self._ids.get(topic, ()) else now
 
     def skip_gap(self, positions: Mapping[Any, Any]) -> None:
         """Go on behind offsets that vanished, and say which.

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from kafka import OffsetAndMetadata, TopicPartition
@@ -76,6 +76,20 @@ broker ended in its time: a process that the group had expelled then yields to i
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 REFUSED = (CommitFailedError, FencedInstanceIdError)
 """The group refused the offsets, so nothing of the transaction can have been committed."""
+
+
+class TooLargeError(Exception):
+    """Records are too large for the topics that they are meant for.
+
+    Args:
+        places: Which, by their place among those that were sent.
+        cause: What the client or a broker said of the first of them.
+    """
+
+    def __init__(self, places: Collection[int], cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.places = frozenset(places)
+        self.cause = cause
 
 
 class NotAMember(Exception):
@@ -193,17 +207,17 @@ class Publisher:
         if self._gave_up:
             return 0
         pause = BACK_OFF[0]
-        lean = False
+        lean: frozenset[int] = frozenset()
         begin = time.monotonic()
         while True:
             self._turn()
             try:
                 count = self._publish_once(decided, begin, lean=lean)
-            except TOO_LARGE as error:
+            except TooLargeError as error:
                 # Only what is lean may be too large for good; that is the topics' limit to mend.
-                self._failed(error, warn=lean)
-                if not lean:
-                    lean = True
+                self._failed(error.cause, warn=error.places <= lean)
+                if not error.places <= lean:
+                    lean |= error.places
                     continue
             except NotAMember as error:
                 # Before anything was begun; what is another member's by now is soon stale.
@@ -232,14 +246,22 @@ class Publisher:
         if spent is not None:
             self._discard(spent)
 
-    def _publish_once(self, decided: Sequence[Decided], begin: float, *, lean: bool) -> int:
+    def _publish_once(
+        self, decided: Sequence[Decided], begin: float, *, lean: Collection[int]
+    ) -> int:
+        """Try once; ``lean`` are the places in the batch of posts whose records were too large.
+
+        Raises:
+            TooLargeError: With the places in the batch of the posts whose records are too large.
+        """
         attempt = time.monotonic()
         producer = self._producer or self.start()
         # In this order: epochs that move after the membership was taken make the broker refuse
         # it, and those that moved before are seen here (design section 4).
         group = self._group() if self._exactly_once else None
         topic_ids = self._epochs.topic_ids()
-        live = [each for each in decided if self._epochs.live(each.post.read)]
+        places = [n for n, each in enumerate(decided) if self._epochs.live(each.post.read)]
+        live = [decided[place] for place in places]
         if not live:
             STALE.inc(len(decided))
             return 0
@@ -247,14 +269,24 @@ class Publisher:
         marked = self._floods.mark([each for each in live if each.last_word], begin)
         last_words = iter(marked.decided)
         live = [next(last_words) if each.last_word else each for each in live]
-        made = [(each, outgoing(each, room=0 if lean else self._room)) for each in live]
-        records = [_lean(record) if lean else record for _, each in made for record in each]
-        if self._exactly_once:
-            self._commit_transaction(producer, records, _offsets(live, topic_ids), group)
-        else:
-            self._send(producer, records)
-            self._membership.commit(_offsets(live, topic_ids))
-        _count([each for each, out in made if any(r.role == "decisions" for r in out)], records)
+        made = [
+            [_lean(record) for record in outgoing(each, room=0)]
+            if place in lean
+            else outgoing(each, room=self._room)
+            for place, each in zip(places, live, strict=True)
+        ]
+        records = [record for each in made for record in each]
+        try:
+            if self._exactly_once:
+                self._commit_transaction(producer, records, _offsets(live, topic_ids), group)
+            else:
+                self._send(producer, records)
+                self._membership.commit(_offsets(live, topic_ids))
+        except TooLargeError as error:
+            owners = [place for place, each in zip(places, made, strict=True) for _ in each]
+            raise TooLargeError([owners[n] for n in error.places], error.cause) from None
+        final = zip(live, made, strict=True)
+        _count([each for each, out in final if any(r.role == "decisions" for r in out)], records)
         for record in records:
             if record.role in self._retry_topics:
                 RETRIES.labels(self._names[record.role]).inc()
@@ -290,7 +322,7 @@ class Publisher:
             producer.send_offsets_to_transaction(
                 {TopicPartition(*partition): stand for partition, stand in offsets.items()}, group
             )
-        except TOO_LARGE:
+        except TooLargeError:
             # Before any offsets were sent: the client would send those of a refused transaction
             # again with the next one's, so after that it is replaced.
             producer.abort_transaction()
@@ -303,23 +335,37 @@ class Publisher:
             self._epochs.rewind()
             raise
 
-    def _send(self, producer: Producer, records: Iterable[Outgoing]) -> None:
-        futures = [
-            producer.send(
-                self._names[record.role],
-                key=record.key,
-                value=record.value,
-                headers=list(record.headers),
-            )
-            for record in records
-        ]
+    def _send(self, producer: Producer, records: Sequence[Outgoing]) -> None:
+        """Send records and wait until all are acknowledged.
+
+        Raises:
+            TooLargeError: Some are too large, whatever became of the others.
+            KafkaError: One was not acknowledged.
+        """
+        futures: list[Any] = []
+        refused: dict[int, Exception] = {}
+        for place, record in enumerate(records):
+            try:
+                futures.append(self._sent(producer, record))
+            except TOO_LARGE as error:
+                # By the client, before it is sent.
+                refused[place] = error
+                futures.append(None)
         producer.flush(timeout=self._timeout)
+        failed = {n: each.exception for n, each in enumerate(futures) if each and each.exception}
+        refused |= {n: error for n, error in failed.items() if isinstance(error, TOO_LARGE)}
+        if refused:
+            raise TooLargeError(refused, next(iter(refused.values())))
         # Before any commit: committing after a failed record would hang for ever.
-        for future in futures:
-            if not future.is_done:
-                raise KafkaTimeoutError(f"records not acknowledged within {self._timeout:g} s")
-            if future.exception is not None:
-                raise future.exception
+        for fault in failed.values():
+            raise fault
+        if not all(future.is_done for future in futures):
+            raise KafkaTimeoutError(f"records not acknowledged within {self._timeout:g} s")
+
+    def _sent(self, producer: Producer, record: Outgoing) -> Any:
+        headers = list(record.headers)
+        name = self._names[record.role]
+        return producer.send(name, key=record.key, value=record.value, headers=headers)
 
     def _failed(self, error: Exception, *, warn: bool) -> None:
         name = type(error).__name__

@@ -1,29 +1,50 @@
 """Read past record batches that cannot be read, one stand-in record for each lost offset.
 
 kafka-python raises once from ``poll`` at such a batch and then spins for ever. Here batches are
-looked at before the client takes them apart: in place of one whose checksum, header or
-compression is wrong, the client is given a stand-in for each of its offsets, with the
-``UNREADABLE`` header, so that each gets its ``malformed`` decision and nothing passes silently.
-Knows nothing of posts.
+looked at before the client takes them apart: in place of one whose checksum or header is wrong,
+the client is given a stand-in for each of its offsets, with the ``UNREADABLE`` header, so that
+each gets its ``malformed`` decision and nothing passes silently. What is in sound ones is taken
+apart here as well (see ``unpacking``).
 """
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.record import MemoryRecords
 
-from moderator.records import UNREADABLE
+from moderator.streaming.portions import bound_polls
+from moderator.streaming.unpacking import Lost, UnreadableError, pieces, unpacked
+
+MAX_RECORD = 2**25
+"""Bytes of a record that is read, unless another limit is given."""
+
+MAX_POLLED = 2**25
+"""Bytes that one poll hands out, about, unless another limit is given."""
 
 MOST_LOST = 100_000
 """Offsets that one batch is believed to hold at most, where its own header cannot be believed."""
 
 
-def tolerate_unreadable(consumer: KafkaConsumer) -> None:
-    """Make a consumer read past batches that cannot be read.
+def tolerate_unreadable(
+    consumer: KafkaConsumer,
+    max_record: int = MAX_RECORD,
+    *,
+    max_polled: int = MAX_POLLED,
+    keys: bool = False,
+) -> None:
+    """Make a consumer read past batches that cannot be read, and read others in bounded memory.
 
     The client has no public way to do so: this replaces the class with which its fetcher takes
     fetched data apart, for this consumer alone.
+
+    Args:
+        consumer: Whose.
+        max_record: Bytes of a record that is read; a larger one is replaced by a stand-in.
+        max_polled: Bytes that what one poll hands out weighs, about.
+        keys: Whether stand-ins have the keys of their records, as far as these can be read. Not
+            so where a record with a key and no value is a removal.
     """
     fetcher = consumer._fetcher
     original = fetcher.PartitionRecords
@@ -39,10 +60,13 @@ def tolerate_unreadable(consumer: KafkaConsumer) -> None:
                 wanted,
                 doubtful=doubts.pop(tp, None) == wanted,
                 on_doubt=lambda offset: doubts.update({tp: offset}),
+                max_record=max_record,
+                keys=keys,
             )
             return super()._unpack_records(tp, batches, *deserializers)
 
     fetcher.PartitionRecords = Tolerant
+    bound_polls(consumer, max_polled)
 
 
 class _Batches:
@@ -58,6 +82,8 @@ class _Batches:
         doubtful: Whether ``wanted`` comes after a batch that was not known to end there, so that
             what the broker leaves out, believing the batch's header, is lost as well.
         on_doubt: Told the offset that will be asked for next and be ``doubtful``.
+        max_record: Bytes of a record that is read.
+        keys: Whether stand-ins have the keys of their records.
     """
 
     def __init__(
@@ -67,11 +93,15 @@ class _Batches:
         *,
         doubtful: bool,
         on_doubt: Callable[[int], None],
+        max_record: int = MAX_RECORD,
+        keys: bool = False,
     ) -> None:
         self._records = records
         self._wanted = wanted
         self._doubtful = doubtful
         self._on_doubt = on_doubt
+        self._max_record = max_record
+        self._keys = keys
         self._ahead: Any = None
         self._ended = False
 
@@ -106,21 +136,24 @@ class _Batches:
 
     def _read(self, batch: Any) -> Any:
         """Read a batch whose checksum is right, so that its header can be believed."""
-        if batch.magic == 2 and batch.is_control_batch:
+        if batch.magic == 2:
             self._wanted = batch.next_offset
-            return batch
+            if batch.is_control_batch:
+                return batch
+            found = unpacked(batch, self._max_record)
+            return _Read(batch, found if self._keys else map(_without_key, found))
         # Batches of old formats do not say where they begin.
-        first = batch.base_offset if batch.magic == 2 else self._wanted
-        last = batch.last_offset if batch.magic == 2 else batch.base_offset
+        first, last = self._wanted, batch.base_offset
         self._wanted = last + 1
         try:
+            _check_size(batch, max(MAX_RECORD, self._max_record))
             rows = list(batch)
             if all(row.validate_crc() for row in rows):
                 return _Read(batch, rows)
             fault = "a record with a wrong checksum"
         except Exception as error:
             # Codecs raise errors of their own.
-            fault = type(error).__name__
+            fault = str(error) if isinstance(error, UnreadableError) else type(error).__name__
         reason = f"record batch that cannot be read ({fault})"
         return _Read(batch, _lost_records(range(first, last + 1), reason))
 
@@ -183,23 +216,33 @@ class _StandIns:
         return self._rows
 
 
-class _Lost:
-    """The stand-in for one record of an unreadable batch, as the client's own records look."""
-
-    key = None
-    value = None
-    timestamp = -1
-    timestamp_type = 0
-    checksum = None
-    size_in_bytes = 0
-
-    def __init__(self, offset: int, reason: str) -> None:
-        self.offset = offset
-        self.headers = [(UNREADABLE, reason.encode())]
-
-    def validate_crc(self) -> bool:
-        return True
+def _without_key(row: Any) -> Any:
+    if isinstance(row, Lost):
+        row.key = None
+    return row
 
 
-def _lost_records(offsets: range, reason: str) -> Iterator[_Lost]:
-    return (_Lost(offset, reason) for offset in offsets)
+def _check_size(batch: Any, most: int) -> None:
+    """Refuse a compressed batch of an old format that would take more bytes than ``most``.
+
+    The client takes such a batch apart as a whole.
+
+    Raises:
+        UnreadableError: It would.
+    """
+    if not batch.compression_type:
+        return
+    place = batch.KEY_OFFSET_V1 if batch.magic == 1 else batch.KEY_OFFSET_V0
+    for _ in range(2):
+        # Key and value, each behind its length; a key of none has the length -1.
+        (size,) = struct.unpack_from(">i", batch._buffer, place)
+        begin, place = place + 4, place + 4 + max(0, size)
+    total = 0
+    for piece in pieces(batch.compression_type, batch._buffer[begin:place], most):
+        total += len(piece)
+        if total > most:
+            raise UnreadableError(f"over {most} bytes once decompressed")
+
+
+def _lost_records(offsets: range, reason: str) -> Iterator[Lost]:
+    return (Lost(offset, reason) for offset in offsets)

@@ -171,7 +171,18 @@ def test_every_kind_of_bad_post_gets_the_decision_the_design_names(
     assert worker.stop() == 0
 
 
-def test_batches_of_every_codec_are_read(kafka, network, worker, drawn) -> None:
+class NotText(str):
+    """A header's name that goes out as bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return b"\xff"
+
+
+def test_batches_of_every_codec_are_read_whatever_their_headers_are_called(
+    kafka, network, worker, drawn
+) -> None:
     expected = {}
     for codec in ("gzip", "lz4", "snappy", "zstd"):
         producer = KafkaProducer(
@@ -180,7 +191,10 @@ def test_batches_of_every_codec_are_read(kafka, network, worker, drawn) -> None:
         for n in range(3):
             image = NamedImage("0", drawn("revolver"), "image/jpeg")
             record = build_record([image], post_id=f"{codec}-{n}", form="json")
-            at = producer.send(network.topics.posts, key=record.key, value=record.value)
+            headers = [(NotText("x") if n == 1 else "x", b"1")]
+            at = producer.send(
+                network.topics.posts, key=record.key, value=record.value, headers=headers
+            )
             expected[f"{codec}-{n}"] = at
         producer.flush()
         producer.close()

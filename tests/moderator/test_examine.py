@@ -8,6 +8,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
 from models.types import Types
 from moderator.assembly import Parts, build
+from moderator.batch import Picture
 from moderator.decisions import Decided, outgoing, to_json
 from moderator.demo.drawings import draw, names
+from moderator.examine import _take_fetched
 from moderator.judge import run_decide
 from moderator.records import Post, PostImage, Record
 from moderator.settings import Settings, load_settings
@@ -268,3 +271,16 @@ def test_where_there_are_no_regions_none_are_left_out_and_stills_are_kept(
         (one,) = decided(parts, still)
         (again,) = decided(parts, still)
     assert (shed(one), shed(again), again.images[0].cached) == (None, None, True)
+
+
+@pytest.mark.parametrize(("begun", "cause"), [(True, "timeout"), (False, "busy")])
+def test_what_was_still_waiting_for_its_turn_is_blamed_on_no_host(begun, cause) -> None:
+    fetching: Future[bytes] = Future()
+    if begun:
+        fetching.set_running_or_notify_cancel()
+    late = Picture(PostImage("0", url="https://images.example/a"), fetching=fetching)
+    _take_fetched(late, 0.0)
+    assert late.fault == ("unreachable", cause)
+    # What comes of it later is held by nobody.
+    assert late.fetching is None
+    assert fetching.cancelled() is not begun

@@ -1,5 +1,7 @@
 """The pipeline: order, bounds, overlap, draining and failure, with steps that are watched."""
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +11,7 @@ import pytest
 
 from moderator.errors import Unavailable
 from moderator.pipeline import Bounds, Pipeline
-from moderator.records import Partition, Post, Record
+from moderator.records import Partition, Post, Record, parse_post
 from moderator.streaming.epochs import Epochs
 from moderator.streaming.inbox import Inbox
 from moderator.watchdog import Watchdog
@@ -169,7 +171,7 @@ def test_batches_overlap_and_so_many_are_in_flight_at_most(make) -> None:
 
 
 def test_the_bytes_in_flight_are_bounded_too(make) -> None:
-    rig = make(max_batch=1, batches_in_flight=10, bytes_in_flight=2500)
+    rig = make(max_batch=1, batches_in_flight=10, bytes_in_flight=4000)
     rig.publisher.go.clear()
     rig.read(5, size=1000)
     until(lambda: len(rig.examiner.seen["judge"]) == 2)
@@ -177,6 +179,18 @@ def test_the_bytes_in_flight_are_bounded_too(make) -> None:
     assert len(rig.examiner.seen["open"]) == 2
     rig.publisher.go.set()
     until(lambda: len(rig.publisher.offsets) == 5)
+
+
+def test_keys_headers_and_decoded_images_count_as_bytes_in_flight() -> None:
+    plain = parse_post(Record("posts", 0, 0, 0, None, b"{}"), max_bytes=10**6, max_images=4)
+    assert plain.weight < 1000
+    headers = (("h", bytes(5000)),)
+    heavy = Record("posts", 0, 0, 0, bytes(3000), b"{}", headers)
+    assert parse_post(heavy, max_bytes=10**6, max_images=4).weight > 8000
+    image = base64.b64encode(bytes(3000)).decode()
+    value = json.dumps({"images": [{"data": image}, {"data": image}]}).encode()
+    inline = parse_post(Record("posts", 0, 0, 0, None, value), max_bytes=10**6, max_images=4)
+    assert inline.weight > len(value) + 6000
 
 
 def test_a_post_larger_than_all_room_goes_alone(make) -> None:

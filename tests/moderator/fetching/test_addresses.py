@@ -6,8 +6,9 @@ from concurrent.futures import Future
 
 import pytest
 
-from moderator.fetching import addresses
-from moderator.fetching.addresses import PublicResolver, is_public, within
+from moderator.fetching import addresses, calls
+from moderator.fetching.addresses import PublicResolver, is_public
+from moderator.fetching.calls import within
 from moderator.fetching.unreachable import Unreachable
 
 
@@ -165,13 +166,43 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
     go_on.set()
 
 
+def test_names_whose_look_up_hangs_take_one_turn_each_and_are_not_others_fault(monkeypatch) -> None:
+    monkeypatch.setattr(addresses, "MAX_WAITING", 2)
+    go_on = threading.Event()
+    asked: list[str] = []
+
+    def lookup(host: str, *_: object, **__: object) -> list[tuple]:
+        asked.append(host)
+        if host.startswith("hangs"):
+            go_on.wait(60)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 443))]
+
+    resolver = PublicResolver(lookup)
+
+    def said(host: str) -> str:
+        with pytest.raises(Unreachable) as caught:
+            resolver(host, 443, 0.05)
+        return caught.value.cause
+
+    assert [said("hangs-a") for _ in range(5)] == ["timeout"] * 5
+    assert resolver("well", 443, 30) == [("8.8.8.8", 443)]
+    assert said("hangs-b") == "timeout"
+    assert said("well") == "busy"
+    assert asked == ["hangs-a", "well", "hangs-b"]
+    go_on.set()
+    assert resolver("well", 443, 30) == [("8.8.8.8", 443)]
+    assert resolver("hangs-a", 443, 30) == [("8.8.8.8", 443)]
+
+
 def test_calls_that_hang_are_bounded() -> None:
     turns, go_on = threading.BoundedSemaphore(2), threading.Event()
+    causes = []
     for _ in range(4):
         with pytest.raises(Unreachable) as caught:
             within(0.02, turns, lambda: go_on.wait(60))
-        assert caught.value.cause == "timeout"
-    assert sum(thread.name == "look-up" for thread in threading.enumerate()) <= 2
+        causes.append(caught.value.cause)
+    # What waits for a turn in vain is not the fault of what it would have called.
+    assert causes == ["timeout", "timeout", "busy", "busy"]
     go_on.set()
     assert within(30, turns, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
@@ -191,8 +222,8 @@ def test_waiting_for_a_turn_and_the_call_have_one_time_together(monkeypatch) -> 
             waited.append(timeout)
             return super().result(60)
 
-    monkeypatch.setattr(addresses.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(addresses, "Future", Waiting)
+    monkeypatch.setattr(calls.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(calls, "Future", Waiting)
     assert within(10.0, Turns(1), lambda: "found") == "found"
     assert within(5.0, Turns(1), lambda: "found") == "found"
     assert waited == [3.0, 0.0]

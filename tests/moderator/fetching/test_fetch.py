@@ -13,6 +13,7 @@ import pytest
 from moderator.concerns.fetch import Fetch
 from moderator.fetching.addresses import Address
 from moderator.fetching.fetch import CAUSES, Fetcher, Unreachable
+from moderator.fetching.files import FileSource
 from tests.moderator.tls_server import TlsServer, answer, certificate
 
 IMAGE = b"\xff\xd8\xff" + bytes(1_000)
@@ -191,7 +192,7 @@ def test_a_cancelled_image_is_not_fetched(server, gate) -> None:
     second = fetcher.fetch("https://images.example/image.jpg")
     assert gate.arrived.acquire(timeout=30)
     assert second.cancel()
-    assert first.cancel()
+    assert first.running()
     gate.open.set()
     assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
     assert len(server.requests) == 2
@@ -209,6 +210,43 @@ def test_closing_cancels_what_waits_and_ends_what_is_under_way(server, gate) -> 
         assert future.done()
     with pytest.raises(CancelledError):
         fetcher.fetch("https://images.example/image.jpg").result(0)
+    fetcher.close()
+
+
+def test_closing_does_not_wait_for_files_that_hang(server, gate, tmp_path, monkeypatch) -> None:
+    go_on = threading.Event()
+
+    def hanging(*_: object) -> int:
+        go_on.wait(60)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(FileSource, "_opened", hanging)
+    fetcher = made(server, allowed_root=tmp_path, fetch_timeout=0.1)
+    future = fetcher.fetch(f"file://{tmp_path}/image.jpg")
+    began = threading.Thread(target=fetcher.close)
+    began.start()
+    began.join(30)
+    assert not began.is_alive()
+    assert cause(future) == "timeout"
+    go_on.set()
+
+
+def test_a_queue_of_ours_is_blamed_on_no_host(server, gate) -> None:
+    full = threading.Event()
+    full.set()
+
+    def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
+        if full.is_set():
+            raise Unreachable("busy")
+        return server.resolve(host, port, timeout)
+
+    fetcher = made(server, resolver=resolve, host_timeouts=1, host_pause=1000.0)
+    for _ in range(3):
+        assert cause(fetcher.fetch("https://images.example/image.jpg")) == "busy"
+    full.clear()
+    # It was never taken for slow or down.
+    assert not fetcher._slow
+    assert fetcher.fetch("https://images.example/image.jpg").result(60) == IMAGE
     fetcher.close()
 
 

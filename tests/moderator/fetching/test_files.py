@@ -1,7 +1,9 @@
 """Images from files: those under the allowed folder, however a path is written."""
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -30,32 +32,32 @@ def url(path: Path | str) -> str:
 
 def cause(root: Path | None, given: str, max_bytes: int = 10_000) -> str:
     with pytest.raises(Unreachable) as caught:
-        FileSource(root, max_bytes).get(given)
+        FileSource(root, max_bytes, 4).get(given, 30)
     return caught.value.cause
 
 
 def test_files_under_the_root_are_read(root) -> None:
-    source = FileSource(root, 10_000)
-    assert source.get(url(root / "image.jpg")) == IMAGE
-    assert source.get(f"file://localhost{root}/image.jpg") == IMAGE
-    assert source.get(f"file:{root}/image.jpg") == IMAGE
-    assert source.get(url(root / "deep" / "er" / "näme with space.jpg")) == IMAGE
-    assert source.get(url(root / "deep" / ".." / "image.jpg")) == IMAGE
+    source = FileSource(root, 10_000, 4)
+    assert source.get(url(root / "image.jpg"), 30) == IMAGE
+    assert source.get(f"file://localhost{root}/image.jpg", 30) == IMAGE
+    assert source.get(f"file:{root}/image.jpg", 30) == IMAGE
+    assert source.get(url(root / "deep" / "er" / "näme with space.jpg"), 30) == IMAGE
+    assert source.get(url(root / "deep" / ".." / "image.jpg"), 30) == IMAGE
 
 
 def test_links_within_the_root_are_followed(root) -> None:
     (root / "link.jpg").symlink_to(root / "image.jpg")
     (root / "folder").symlink_to(root / "deep" / "er")
-    source = FileSource(root, 10_000)
-    assert source.get(url(root / "link.jpg")) == IMAGE
-    assert source.get(url(root / "folder" / "näme with space.jpg")) == IMAGE
+    source = FileSource(root, 10_000, 4)
+    assert source.get(url(root / "link.jpg"), 30) == IMAGE
+    assert source.get(url(root / "folder" / "näme with space.jpg"), 30) == IMAGE
 
 
 def test_the_root_itself_may_be_a_link(root, tmp_path) -> None:
     (tmp_path / "alias").symlink_to(root)
-    source = FileSource(tmp_path / "alias", 10_000)
-    assert source.get(url(tmp_path / "alias" / "image.jpg")) == IMAGE
-    assert source.get(url(root / "image.jpg")) == IMAGE
+    source = FileSource(tmp_path / "alias", 10_000, 4)
+    assert source.get(url(tmp_path / "alias" / "image.jpg"), 30) == IMAGE
+    assert source.get(url(root / "image.jpg"), 30) == IMAGE
 
 
 def test_what_lies_outside_is_not_allowed(root, tmp_path) -> None:
@@ -111,7 +113,7 @@ def test_only_regular_files_are_read(root) -> None:
 
 
 def test_the_cap_on_bytes_is_exact(root) -> None:
-    assert FileSource(root, len(IMAGE)).get(url(root / "image.jpg")) == IMAGE
+    assert FileSource(root, len(IMAGE), 4).get(url(root / "image.jpg"), 30) == IMAGE
     assert cause(root, url(root / "image.jpg"), len(IMAGE) - 1) == "too-large"
 
 
@@ -136,3 +138,21 @@ def test_a_link_put_there_after_the_check_is_not_followed(
 
     monkeypatch.setattr(Path, "resolve", resolve_then_swap)
     assert cause(root, url(root / "deep" / "er" / "image.jpg")) in {"not-allowed", "not-found"}
+
+
+def test_a_disk_that_hangs_is_not_waited_for(root, monkeypatch) -> None:
+    go_on = threading.Event()
+    opened = FileSource._opened
+
+    def hanging(*given: Any) -> int:
+        go_on.wait(60)
+        return opened(*given)
+
+    monkeypatch.setattr(FileSource, "_opened", hanging)
+    source = FileSource(root, 10_000, 1)
+    for _ in range(2):
+        with pytest.raises(Unreachable) as caught:
+            source.get(url(root / "image.jpg"), 0.05)
+        assert caught.value.cause == "timeout"
+    go_on.set()
+    assert source.get(url(root / "image.jpg"), 30) == IMAGE

@@ -111,6 +111,25 @@ def test_a_store_that_fails_or_hangs_is_a_cause_of_its_own(store, monkeypatch) -
     go_on.set()
 
 
+def test_a_bucket_that_hangs_takes_no_other_buckets_turns(store, monkeypatch) -> None:
+    store.pipe_file("/other/a.jpg", IMAGE)
+    go_on = threading.Event()
+    read = type(store).cat_file
+
+    def hanging(self: Any, path: str, **given: Any) -> bytes:
+        if "bucket" in path:
+            go_on.wait(60)
+        return read(self, path, **given)
+
+    monkeypatch.setattr(type(store), "cat_file", hanging)
+    stores = StoreSource((PREFIX, "memory://other/"), 10_000, 2)
+    for _ in range(4):
+        assert cause(stores, PREFIX + "/a.jpg", seconds=0.02) == "timeout"
+    assert stores.get("memory://other/a.jpg", 30) == IMAGE
+    go_on.set()
+    assert stores.get(PREFIX + "/a.jpg", 30) == IMAGE
+
+
 @pytest.mark.parametrize("prefix", ["nothing-like-it://bucket/", "s3://bucket/"])
 def test_a_store_without_its_package_is_one_line(prefix, caplog, monkeypatch) -> None:
     def missing(scheme: str) -> None:

@@ -22,7 +22,7 @@ from kafka.errors import (
 
 from moderator.canary import CheckedCanary, Expectation
 from moderator.decide import Evidence, ImageDecision, PostDecision
-from moderator.decisions import Decided, DecidedImage, Provenance
+from moderator.decisions import Decided, DecidedImage, Outgoing, Provenance
 from moderator.errors import Unavailable
 from moderator.flood_marks import FloodMarks
 from moderator.records import Partition, Post, Record
@@ -161,7 +161,13 @@ def publisher(broker, membership, epochs) -> Publisher:
 
 
 def made(
-    broker, membership, epochs, *, exactly_once: bool = True, flood: Flood | None = None
+    broker,
+    membership,
+    epochs,
+    *,
+    exactly_once: bool = True,
+    flood: Flood | None = None,
+    retries: dict[str, str] | None = None,
 ) -> Publisher:
     return Publisher(
         broker.connect,
@@ -174,6 +180,7 @@ def made(
         room=10_000,
         turn=lambda: None,
         floods=FloodMarks(flood or Flood()),
+        retry_topics=retries,
     )
 
 
@@ -352,6 +359,75 @@ def test_a_record_too_large_is_published_lean_and_the_batch_is_not_lost(
     assert first["images"][0]["prototypes"] == []
     dead = [value for name, _, value in broker.committed if name == "posts.dead-letter"]
     assert dead == [b""]
+
+
+RETRY = "posts.retry.10s"
+
+
+def with_retry(epochs: Epochs, partition: int, offset: int, size: int = 10) -> Decided:
+    """Return a post whose image could not be fetched, and that is to be tried again."""
+    found = decided(epochs, partition, offset, size=size)
+    image = ImageDecision("flag", "unreachable", cause="timeout")
+    retry = Outgoing("retry 10s", b"key", b"x" * size, (("moderator.retry.attempt", b"1"),))
+    images = (DecidedImage("0", image),)
+    return replace(found, decision=PostDecision("flag", "unreachable"), images=images, retry=retry)
+
+
+@pytest.mark.parametrize("refused_by", ["a broker", "the client"])
+def test_a_record_too_large_costs_its_batch_mates_nothing(
+    broker, membership, epochs, refused_by, monkeypatch
+) -> None:
+    publisher = made(broker, membership, epochs, retries={"retry 10s": RETRY})
+    broker.most_bytes = 4000
+    if refused_by == "the client":
+        monkeypatch.setattr(Producer, "send", sending_no_more_than(4000, Producer.send))
+    batch = [
+        with_retry(epochs, 0, 0),
+        decided(epochs, 0, 1, malformed=True),
+        decided(epochs, 0, 2, malformed=True, size=5000),
+        with_retry(epochs, 0, 3, size=5000),
+        decided(epochs, 1, 4),
+    ]
+    assert publisher.publish(batch) == 5
+    # The first is tried again; the one whose retry does not fit is decided.
+    assert ids(broker) == ["p0-1", "p0-2", "p0-3", "p1-4"]
+    assert [value for topic, _, value in broker.committed if topic == RETRY] == [b"x" * 10]
+    bodies = [value for topic, _, value in broker.committed if topic == "posts.dead-letter"]
+    assert bodies == [b"x" * 10, b"", b""]
+    decisions = [json.loads(value) for topic, _, value in broker.committed if topic == "decisions"]
+    assert decisions[-1]["images"][0]["prototypes"]
+    assert broker.offsets == {("posts", 0): 4, ("posts", 1): 5}
+
+
+def sending_no_more_than(most: int, send: Callable[..., Future]) -> Callable[..., Future]:
+    """Return a producer's ``send`` that refuses at once, as kafka-python's does."""
+
+    def refusing(self: Producer, topic: str, *, value: bytes, **given: Any) -> Future:
+        if len(value) > most:
+            raise MessageSizeTooLargeError("larger than max_request_size")
+        return send(self, topic, value=value, **given)
+
+    return refusing
+
+
+def test_a_record_too_large_is_found_whatever_its_failure_did_to_others(
+    publisher, broker, epochs, monkeypatch
+) -> None:
+    """After the first refusal the client fails what it has not sent, with errors of its own."""
+    send = Producer.send
+
+    def failing(self: Producer, topic: str, **given: Any) -> Future:
+        future = send(self, topic, **given)
+        if self.poisoned and future.exception is None:
+            return Future(KafkaConnectionError("the transaction is to be aborted"))
+        return future
+
+    monkeypatch.setattr(Producer, "send", failing)
+    broker.most_bytes = 1500
+    large = decided(epochs, 0, 5)
+    assert publisher.publish([large, decided(epochs, 0, 6, malformed=True)]) == 2
+    assert len(broker.producers) == 1
+    assert ids(broker) == ["p0-5", "p0-6"]
 
 
 def test_another_producer_of_the_same_id_is_named_after_a_few_times(

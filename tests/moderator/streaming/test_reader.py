@@ -590,6 +590,20 @@ def test_an_offset_of_a_topic_never_seen_here_is_doubted_first_and_then_the_old_
     assert rig.live() == [0, 1, 2, 3, 4]
 
 
+def test_metadata_of_a_broker_that_lags_behind_take_nothing_back() -> None:
+    rig = running()
+    remade(rig, 60)
+    rig.turn(10)
+    assert rig.live() == list(range(60))
+    rig.consumer.commit({TopicPartition(*POSTS): at(60, "new")}, 0)
+    rig.ids.known["posts"] = "old"
+    rig.epochs.rewind()
+    rig.consumer.last[POSTS] = 63
+    rig.turn(3)
+    assert rig.live() == [60, 61, 62]
+    assert rig.consumer.told[POSTS] == "new"
+
+
 def test_offsets_of_other_programs_are_believed() -> None:
     rig = Rig(start_from="latest")
     rig.ids.known["posts"] = "new"
@@ -666,13 +680,29 @@ def test_headers_without_a_value_are_empty_and_the_rest_is_taken_over() -> None:
     assert record == Record("posts", 1, 7, 5, b"k", b"v", (("a", b""), ("b", b"x")), 3)
 
 
-def test_the_inbox_is_full_by_count_or_by_bytes() -> None:
-    inbox = Inbox(10, 100)
-    inbox.put([Record("posts", 0, 0, 0, None, b"x" * 60)])
-    assert inbox.fullness == 0.6
+def test_the_inbox_is_full_by_count_or_by_what_records_weigh() -> None:
+    inbox = Inbox(10, 100_000)
+    large = Record("posts", 0, 0, 0, None, b"x" * 60_000)
+    inbox.put([large])
+    assert inbox.fullness == large.weight / 100_000 > 0.6
     inbox.put([Record("posts", 0, n, 0, None, b"") for n in range(8)])
     assert inbox.fullness == 0.9
     inbox.take(0)
     assert inbox.fullness == 0.8
     inbox.close()
     assert inbox.take(None) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [(b"k" * 60_000, ()), (b"k", (("h", b"x" * 60_000),)), (b"k", (("h", b""),))],
+)
+def test_keys_and_headers_weigh_as_values_do(key, headers) -> None:
+    inbox = Inbox(1000, 100_000)
+    record = Record("posts", 0, 0, 0, key, b"x", headers)
+    inbox.put([record] * 2)
+    assert record.weight >= len(key) + sum(len(name) + len(value) for name, value in headers) + 1
+    assert inbox.fullness == 2 * record.weight / 100_000
+    inbox.take(0)
+    inbox.take(0)
+    assert inbox.fullness == 0
