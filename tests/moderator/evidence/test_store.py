@@ -1,9 +1,12 @@
 """The store of copies: what is deleted is gone, through crashes, replays and races."""
 
 import itertools
+import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -336,44 +339,53 @@ def test_deleting_that_is_cut_short_anywhere_is_done_by_doing_it_again(files, cl
     assert points == 6
 
 
+class Jittery:
+    """Files whose calls take a little while each, so that members meet at every step."""
+
+    def __init__(self, files: Files) -> None:
+        self._files, self._chance = files, random.Random(0)
+
+    def __getattr__(self, name: str) -> Callable:
+        call = getattr(self._files, name)
+
+        def slow(*given) -> object:
+            time.sleep(self._chance.uniform(0, 0.002))
+            return call(*given)
+
+        return slow
+
+
 def test_members_that_keep_and_delete_one_post_at_once_keep_what_is_there_and_nothing_else(
     tmp_path,
 ) -> None:
-    """Each of four members takes every fourth record of one post: kept, deleted, kept again."""
+    """In each round a record of a post is kept while its deletion is done, and a later record."""
     # On a disk: the store in memory fails where two threads remove one of its files.
     files = open_files(str(tmp_path / "e"))
-    store = EvidenceStore(files)
-    members, rounds = 4, 40
-    failed: list[BaseException] = []
-    begin = threading.Barrier(members)
+    rounds = 100
+    begin, chance = threading.Barrier(3), random.Random(1)
 
-    def work(member: int) -> None:
-        try:
-            begin.wait()
-            for n in range(member, members * rounds, members):
-                store.keep("p", record(2 * n), COPY, jpeg)
-                store.delete("p", record(2 * n + 1))
-        except BaseException as error:
-            failed.append(error)
+    def slowly() -> bytes:
+        time.sleep(chance.uniform(0, 0.02))
+        return JPEG
 
-    def last() -> None:
-        # Later than all deletions: its copy must live through every one of them.
+    def member(step: Callable[[EvidenceStore, int], object]) -> None:
+        store = EvidenceStore(Jittery(files))
         for n in range(rounds):
-            url = store.keep("p", record(10**6 + n), COPY, jpeg)
-            path = next(each for each in everything(files) if files.url(each) == url)
-            if files.read(path) != JPEG:
-                failed.append(AssertionError(f"round {n}: its copy is gone"))
+            begin.wait(30)
+            step(store, n)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(members)]
-    threads.append(threading.Thread(target=last))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    # A post for each round, which all members work on: a later deletion would hide what is left.
+    steps: list[Callable[[EvidenceStore, int], object]] = [
+        lambda store, n: store.keep(f"p{n}", record(5), COPY, slowly),
+        lambda store, n: store.delete(f"p{n}", record(6)),
+        lambda store, n: store.keep(f"p{n}", record(7), COPY, jpeg),
+    ]
+    with ThreadPoolExecutor(len(steps)) as threads:
+        for working in [threads.submit(member, step) for step in steps]:
+            working.result()
     left = [path for path in everything(files) if path.endswith(".jpg")]
-    assert {int(path.rpartition("/")[2].split("_")[2]) for path in left} == {
-        10**6 + n for n in range(rounds)
-    }
-    assert store.delete("p", record(2 * 10**6)) == rounds
+    assert {path.rpartition("/")[2].split("_")[2] for path in left} == {"7"}
+    assert len(left) == rounds
+    gone = [EvidenceStore(files).delete(f"p{n}", record(8)) for n in range(rounds)]
+    assert gone == [1] * rounds
     assert copies(files) == []
