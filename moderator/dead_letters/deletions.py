@@ -103,13 +103,19 @@ def _deletions(
 def _refusal(origin: Origin, deletions: Sequence[Record], extent: Extent) -> str | None:
     """Return why a dead letter is not to be posted again, None where it may be."""
     for record in deletions:
-        if origin.place.before(Place.of(record)):
+        if origin.place.before(_place(record, origin)):
             at = f"{record.topic}-{record.partition}-{record.offset}"
             return f"its post was deleted since ({at})"
     unknown = _unknown(origin, extent)
     if unknown is None:
         return None
     return f"whether its post was deleted since is not known: {unknown}; --unchecked posts it"
+
+
+def _place(deletion: Record, origin: Origin) -> Place:
+    """Return where a deletion lies; of one topic, where the letter does not say of which it is."""
+    same = origin.topic == deletion.topic and not origin.place.topic_id
+    return Place.of(replace(deletion, topic_id="") if same else deletion)
 
 
 def _unknown(origin: Origin, extent: Extent) -> str | None:

@@ -179,6 +179,25 @@ def test_what_was_deleted_since_is_not_posted_again(network, run, topics) -> Non
 
 
 @pytest.mark.parametrize(
+    ("place", "topic", "offset", "refused"),
+    [
+        (Place("a", 0, 150, 1000), "posts", 151, True),
+        (Place("a", 0, 150, 1000), "posts", 149, False),
+        # A letter of an earlier version does not say of which topic of the name it is.
+        (Place("", 0, 150, 1000), "posts", 151, True),
+        (Place("", 0, 150, 1000), "posts", 149, False),
+        # Its offsets are of another topic: it is deleted rather than not.
+        (Place("", 0, 150, 1000), "retry", 149, True),
+    ],
+)
+def test_a_deletion_that_came_before_a_post_refuses_nothing(place, topic, offset, refused) -> None:
+    deletion = Record("posts", 0, offset, 2000, b"p", None, topic_id="a")
+    extent = Extent("posts", "a", {0: (100, 200)})
+    refusal = _refusal(Origin("0-0", "p", topic, place), [deletion], extent)
+    assert ("was deleted since (posts-0-" in (refusal or "")) == refused
+
+
+@pytest.mark.parametrize(
     ("place", "topic", "said"),
     [
         (Place("a", 0, 99, 1000), "posts", None),
