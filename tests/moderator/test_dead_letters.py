@@ -159,7 +159,7 @@ def test_what_was_deleted_since_is_not_posted_again(network, run, topics) -> Non
     letters = {each["key"] or "named": each["id"] for each in listed(run)}
     network.send(b"gone", None, partition=0)
     network.send(long, None, partition=1)
-    network.send(None, None, [("post-id", b"named")], 1)
+    network.send(b"", None, [("post-id", b"named")], 1)
 
     only = one_line(run("replay", letters["gone"]))
     assert "is not replayed: its post was deleted since" in only
