@@ -56,8 +56,9 @@ class Batch:
     """Posts on their way together; ``opened`` is a monotonic time in seconds.
 
     ``level`` says what is left out of judging all of them; ``canaries`` says by its post's
-    decision id what is expected of a canary. ``keep`` holds on to the pictures' bytes after they
-    were given to be decoded; what is not ``measured`` leaves the metrics of the stages alone.
+    decision id what is expected of a canary. ``holders`` counts who needs the pictures' bytes after
+    they were given to be decoded: each begins with ``hold`` before that and ends with ``let_go``.
+    What is not ``measured`` leaves the metrics of the stages alone.
     """
 
     posts: Sequence[Post]
@@ -68,8 +69,19 @@ class Batch:
     embedding: list[Future[Embeddings]] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     canaries: dict[str, Expectation] = field(default_factory=dict)
-    keep: bool = False
+    holders: int = 0
     measured: bool = True
+
+    def hold(self) -> None:
+        """Keep the pictures' bytes until this holder lets go, too."""
+        self.holders += 1
+
+    def let_go(self) -> None:
+        """End a ``hold``; with the last one, the bytes are dropped."""
+        self.holders -= 1
+        if not self.holders:
+            for picture in self.each():
+                picture.data = None
 
     def each(self) -> Iterator[Picture]:
         """Yield every picture of every post."""

@@ -83,10 +83,15 @@ def _evidence(place: str | None) -> Iterator[Finding]:
         yield Finding("ok", "evidence", "none is set: no copies of flagged images are kept")
         return
     from moderator.evidence.files import open_files
+    from moderator.evidence.store import EvidenceStore, OldLayoutError
 
     files = open_files(place)
     try:
         files.look()
+        EvidenceStore(files).check_layout()
+    except OldLayoutError as error:
+        yield Finding("FAIL", "evidence", *_parted(str(error)))
+        return
     except Exception as error:
         # Each kind of store has errors of its own.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

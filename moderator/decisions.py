@@ -42,6 +42,9 @@ OMITTED_KEY = "moderator.key"
 TIMESTAMP = "moderator.timestamp"
 """Header of a dead letter: when its record was posted, in milliseconds since 1970."""
 
+TOPIC_ID = "moderator.topic-id"
+"""Header of a dead letter: Kafka's id of the topic of its record, where that is known."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DecidedImage:
@@ -100,7 +103,8 @@ class Decided:
     ``decided_at`` is in milliseconds since 1970; ``seconds`` holds those spent per stage; ``shed``
     names what was left out of judging it because posts are late; ``canary`` is None of posts that
     are none; ``flood`` names the prototype whose flood it is part of. Where there is a ``retry``,
-    that is published instead: it is not the last word.
+    that is published instead: it is not the last word. ``removal`` has the copies of a deleted
+    post removed later, as they could not be now; it is published beside the decision.
     """
 
     post: Post
@@ -113,13 +117,20 @@ class Decided:
     shed: tuple[Shed, ...] = ()
     canary: CheckedCanary | None = None
     flood: str | None = None
+    removal: "Outgoing | None" = None
+
+    @property
+    def last_word(self) -> bool:
+        """Whether this is to be the one decision of its record."""
+        return self.retry is None and not self.post.again
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One record to publish.
 
-    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a retry topic.
+    ``role`` is ``decisions``, ``flagged``, ``dead_letter``, or that of a topic of what is tried
+    again.
     """
 
     role: str
@@ -248,19 +259,23 @@ def outgoing(decided: Decided, *, room: int) -> list[Outgoing]:
     """Return the records that a decided post is published as.
 
     Its decision; the flagged record where it is flagged; the dead letter where it could not be
-    judged, whatever its decision. Of a canary the decision alone, as nobody is to act on it. Or,
-    instead of all of these, the record that tries it again.
+    judged, whatever its decision; what has its copies removed later. Of a canary the decision
+    alone, as nobody is to act on it. Or, instead of all of these, the record that tries it again;
+    of a deletion that comes round, nothing else.
 
     Args:
         decided: The post with its decision.
         room: Bytes a dead letter's key, value and headers may have together; one that would not
             fit goes without its body, and a post that would not fit is not tried again.
     """
+    removal = [] if decided.removal is None else [decided.removal]
+    if decided.post.again:
+        return removal
     if decided.retry is not None and decided.retry.size <= room:
         return [decided.retry]
     body = to_json(decided)
     key = decided.post.post_id.encode(errors="backslashreplace")
-    records = [Outgoing("decisions", key, _dumps(body))]
+    records = [Outgoing("decisions", key, _dumps(body)), *removal]
     if decided.canary is not None:
         return records
     if decided.decision.decision == "flag":
@@ -305,7 +320,7 @@ def dead_letter(record: Record, faults: Sequence[tuple[str, str]], *, room: int)
     not small; ``moderator.body`` and ``moderator.key`` then say so.
     """
     ours = _provenance(record, faults)
-    known = {*(name for name, _ in ours), OMITTED_BODY, OMITTED_KEY}
+    known = {*(name for name, _ in ours), OMITTED_BODY, OMITTED_KEY, TOPIC_ID}
     theirs = tuple((name, value) for name, value in record.headers if name not in known)
     key = record.key
     if record.size + len(key or b"") + _size(theirs + ours) <= room:
@@ -333,6 +348,7 @@ def _provenance(record: Record, faults: Sequence[tuple[str, str]]) -> Headers:
         "__connect.errors.exception.class.name": reason,
         "__connect.errors.exception.message": "; ".join(": ".join(fault) for fault in faults),
         TIMESTAMP: str(record.timestamp),
+        **({TOPIC_ID: record.topic_id} if record.topic_id else {}),
     }
     return tuple(
         (name, text[:MAX_MESSAGE].encode(errors="backslashreplace")) for name, text in texts.items()

@@ -107,7 +107,7 @@ class Examiner:
         actions: The operator's choices.
         max_frames: Frames judged of an animation.
         load: Says what is left out because posts are late; None: nothing ever.
-        keep_data: Keep pictures' bytes until their batch is done with, for ``data_of``.
+        keep_data: Keep pictures' bytes until ``take_data``.
         fetch_budget: Seconds that a batch waits for its images by reference once its turn has
             come; what is not there by then is unreachable for now. None: without limit.
         decode_budget: Seconds that the images of a post may take to decode together; afterwards
@@ -157,7 +157,9 @@ class Examiner:
         """
         pictures = [[self._picture(image) for image in post.images] for post in posts]
         level = self._load.begun(posts, time.time() * 1000) if self._load else Level.WHOLE
-        batch = Batch(posts, pictures, time.monotonic(), level, keep=self._keep_data)
+        batch = Batch(posts, pictures, time.monotonic(), level)
+        if self._keep_data:
+            batch.hold()
         for post in posts:
             expected = self._canaries.expected(post.record)
             if expected is not None:
@@ -187,7 +189,7 @@ class Examiner:
                 seen.decoding = self._pool.submit(
                     picture.data, frames=frames, seed=_seed(seen.digest), budgets=seen.budgets
                 )
-            if not batch.keep:
+            if not batch.holders:
                 picture.data = None
 
     def embed(self, batch: Batch) -> None:
@@ -259,16 +261,20 @@ class Examiner:
             )
             decided.append(found)
         if self._load and batch.measured:
-            self._load.judged(batch.posts, batch.level, now)
+            posts = [post for post in batch.posts if not post.again]
+            self._load.judged(posts, batch.level, now)
         return decided
 
-    def data_of(self, batch: Batch) -> dict[str, bytes]:
-        """Return the bytes of a batch's pictures by content digest, where they are kept."""
-        return {
+    def take_data(self, batch: Batch) -> dict[str, bytes]:
+        """Return the bytes of a batch's pictures by content digest; once, where they are kept."""
+        found = {
             picture.seen.digest: picture.data
             for picture in batch.each()
             if picture.seen is not None and picture.data is not None
         }
+        if self._keep_data:
+            batch.let_go()
+        return found
 
     def drop(self, batch: Batch) -> None:
         """Give back what a batch holds that will not be judged; any step may have been reached."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from moderator.retries import retry_topics
+from moderator.retries import DELETIONS, later_topics, retry_topics
 from moderator.settings import Settings
 from moderator.streaming.clients import DEAD_LETTER_ROOM, transactional_id
 
@@ -18,6 +18,9 @@ IMAGE_BYTES = 6000
 
 COMPACTED = {"prototypes": "prototypes are", "control": "which release is served is"}
 """Roles of topics that members read alone, of one compacted partition; what is lost without it."""
+
+DELETION_BYTES = 8192
+"""Bytes that a record of a deletion to be done later may have."""
 
 ENTRY_BYTES = 300
 """Bytes of a type, or of a near prototype, in a decision."""
@@ -105,6 +108,7 @@ def findings(facts: BrokerFacts, settings: Settings, dimension: int) -> Iterator
         else:
             yield _availability(topic, role)
             yield from _size(topic, role, settings, dimension)
+            yield from _retention(topic, role, settings)
     yield from _shares(facts, settings)
     yield from _permissions(facts, settings)
     yield from _timeouts(facts, settings)
@@ -119,7 +123,7 @@ def topic_names(settings: Settings) -> dict[str, str]:
         "flagged": topics.flagged_topic,
         "dead letter": topics.dead_letter_topic,
         "prototypes": topics.prototypes_topic,
-        **{each.role: each.name for each in retry_topics(settings.retry)},
+        **{each.role: each.name for each in later_topics(settings)},
         "control": topics.control_topic,
         "shadow": topics.shadow_topic,
     }
@@ -173,6 +177,7 @@ def _size(topic: TopicFacts, role: str, settings: Settings, dimension: int) -> I
         return
     most = settings.limits.max_post_bytes
     whole = {each.role: most + DEAD_LETTER_ROOM for each in retry_topics(settings.retry)}
+    whole[DELETIONS] = DELETION_BYTES
     needed = {"posts": most, "dead letter": most + DEAD_LETTER_ROOM, **whole}.get(
         role, largest_decision(settings, dimension)
     )
@@ -188,6 +193,15 @@ def _size(topic: TopicFacts, role: str, settings: Settings, dimension: int) -> I
     else:
         yield Finding("FAIL", what, f"{limit} bytes, but {needed} are needed",
                       f"set max.message.bytes={needed}")  # fmt: skip
+
+
+def _retention(topic: TopicFacts, role: str, settings: Settings) -> Iterator[Finding]:
+    """Say whether a deletion may be forgotten before the copies that it is to remove."""
+    kept = topic.number("retention.ms")
+    needed = round(settings.evidence.evidence_retention * 1000)
+    if role == DELETIONS and kept is not None and 0 <= kept < needed:
+        wrong = f"{kept} ms, less than evidence_retention ({needed} ms)"
+        yield Finding("WARN", f"retention of {topic.name}", wrong, f"set retention.ms={needed}")
 
 
 def _shares(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
@@ -263,7 +277,7 @@ def _writers(facts: BrokerFacts, settings: Settings) -> Iterator[Finding]:
 
 def _operations(role: str) -> tuple[str, ...]:
     """Return what a worker does with a topic."""
-    if role.startswith("retry "):
+    if role.startswith("retry ") or role == DELETIONS:
         return "Read", "Write"
     return ("Read",) if role == "posts" or role in COMPACTED else ("Write",)
 

@@ -65,7 +65,7 @@ class Examining(Protocol):
     def embed(self, batch: Any) -> None: ...
     def judge(self, batch: Any) -> Sequence[Decided]: ...
     def drop(self, batch: Any) -> None: ...
-    def data_of(self, batch: Any) -> dict[str, bytes]: ...
+    def take_data(self, batch: Any) -> dict[str, bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class Pipeline:
         flight.decided = decided
 
     def _keep(self, keeper: Keeping, flight: _Flight) -> None:
-        flight.decided = keeper.keep(flight.decided, self._examiner.data_of(flight.batch))
+        flight.decided = keeper.keep(flight.decided, self._examiner.take_data(flight.batch))
 
     def _publish(self, flight: _Flight) -> None:
         try:

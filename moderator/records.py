@@ -17,7 +17,7 @@ UNREADABLE = "moderator.unreadable"
 """Header of the stand-in for a record whose batch could not be read; its value says why."""
 
 MAX_ID = 512
-"""Longest id taken over from a post, in characters; what is longer is not one."""
+"""Longest id taken over from a post as it is, in characters; of longer ones, the digest is."""
 
 MAX_URL = 4096
 """Longest URL taken over from a post, in characters."""
@@ -55,7 +55,8 @@ class Record:
     """One record as it was read from Kafka.
 
     ``timestamp`` is in milliseconds since 1970 UTC; ``epoch`` is the assignment epoch of its
-    partition at the time of reading (design section 4).
+    partition at the time of reading (design section 4). ``topic_id`` is Kafka's id of the topic,
+    empty where it is not known; ``past`` says that a topic of another id has its name by now.
     """
 
     topic: str
@@ -66,6 +67,8 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     epoch: int = 0
+    topic_id: str = ""
+    past: bool = False
 
     @property
     def source(self) -> Partition:
@@ -123,6 +126,16 @@ class Post:
     attempt: int = 0
 
     @property
+    def removal(self) -> bool:
+        """Whether its record deletes the post, whose copies are then to be removed."""
+        return self.deleted and self.record.value is None
+
+    @property
+    def again(self) -> bool:
+        """Whether it is a deletion that comes round, which was decided when it was first read."""
+        return self.removal and self.read_as is not None
+
+    @property
     def read(self) -> Record:
         """The record as it was read now, whose partition and offset are to be committed."""
         return self.read_as or self.record
@@ -157,7 +170,8 @@ def parse_post(record: Record, *, max_bytes: int, max_images: int) -> Post:
     """Read a record of the posts topic, in whichever of the design's three forms it comes.
 
     Never raises: what cannot be read is a post with a fault. The post id is the record's key;
-    without one, what the header or the JSON says it is; without that, the decision id.
+    without one, what the header or the JSON says it is; without that, the decision id. Of an id
+    of over 512 characters, its digest stands for it.
 
     Args:
         record: The record.
@@ -167,8 +181,8 @@ def parse_post(record: Record, *, max_bytes: int, max_images: int) -> Post:
     headers = {name.lower(): value for name, value in record.headers}
     ambiguous = _given_twice(record.headers)
     named = {
-        "post_id": _text(record.key) or _text(headers.get("post-id")),
-        "author_id": _text(headers.get("author-id")),
+        "post_id": _id(record.key) or _id(headers.get("post-id")),
+        "author_id": _id(headers.get("author-id")),
         "created_at": _text(headers.get("created-at")),
     }
     if record.value is None:
@@ -234,7 +248,10 @@ def _json_post(
         return _post(record, headers, fault="neither an image nor JSON")
     if not isinstance(body, dict):
         return _post(record, headers, fault="not a JSON object")
-    named = {name: text or _text(body.get(name)) for name, text in headers.items()}
+    named = {
+        name: text or (_text if name == "created_at" else _id)(body.get(name))
+        for name, text in headers.items()
+    }
     images = body.get("images")
     if images is None:
         # A text post: most posts of a network have no pictures.
@@ -291,20 +308,34 @@ def _inline(image_id: str, data: str) -> PostImage:
         return PostImage(image_id, fault="data is not base64")
 
 
+def _id(value: object) -> str | None:
+    """Return an id as text, None where it is none; of one that is too long, its digest.
+
+    A post and its deletion have one id, however long their key is.
+    """
+    text = _whole(value)
+    return text if text is None or len(text) <= MAX_ID else digest(text.encode())
+
+
 def _text(value: object) -> str | None:
-    """Return an id or a time as text that any encoder takes, None where it is none.
+    """Return a short text, None where it is none or too long."""
+    text = _whole(value)
+    return text if text is None or len(text) <= MAX_ID else None
+
+
+def _whole(value: object) -> str | None:
+    """Return what is given as text that any encoder takes, None where it is none or empty.
 
     Whole numbers are taken as their digits. Bytes that are no UTF-8, and surrogates without
     their other half, are shown as escapes and so not lost.
     """
     if isinstance(value, bytes):
-        value = value[: MAX_ID * 4 + 1].decode(errors="backslashreplace")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
+        return value.decode(errors="backslashreplace") or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
         return None
-    text = value.encode(errors="backslashreplace").decode()
-    return text if len(text) <= MAX_ID else None
+    return value.encode(errors="backslashreplace").decode() or None
 
 
 def utc(milliseconds: float) -> str:

@@ -11,9 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from models.errors import ModelError
@@ -26,7 +29,8 @@ from moderator.flood_marks import FloodMarks
 from moderator.footprint import check_memory
 from moderator.pipeline import Bounds, Pipeline
 from moderator.probes import Probes
-from moderator.retries import Retries, retry_topics
+from moderator.records import Record
+from moderator.retries import Retries, deletion_topic, later_topics, retry_topics
 from moderator.rollout.follow import Follower
 from moderator.rollout.manager import Manager
 from moderator.rollout.store import open_store
@@ -217,7 +221,7 @@ def topics_of(settings: Settings) -> list[str]:
         topics.flagged_topic,
         topics.dead_letter_topic,
         topics.prototypes_topic,
-        *(each.name for each in retry_topics(settings.retry)),
+        *(each.name for each in later_topics(settings)),
         topics.control_topic,
     ]
     return [name for name in named if name]
@@ -266,6 +270,18 @@ def patiently(make: Callable[[], T], what: str, stop: threading.Event) -> T | No
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _PostsTopic:
+    """The ids of the posts topic, as the epochs know them of what is read, and as it is now."""
+
+    epochs: Epochs
+    now: Callable[[], str]
+
+    def of(self, record: Record) -> str:
+        """Return the id of the topic that a record was read from."""
+        return self.epochs.topic_ids().get(record.source, "")
+
+
 class _Member:
     """One life in the group: constructed, run once, then done with."""
 
@@ -281,20 +297,21 @@ class _Member:
         self._switch = switch
         self._watchdog = watchdog
         self._stop = stop
-        self._retries = Retries(retry_topics(settings.retry), settings.topics.posts_topic)
         self._keeper = keeper
         self._failure: BaseException | None = None
 
     def run(self, served: threading.Event) -> int:
         """Serve until stopped, then drain; return the exit code."""
         with ExitStack() as stack:
-            made = patiently(self._reader, "the consumer", self._stop)
-            if made is None:
+            consumer = patiently(self._consumer, "the consumer", self._stop)
+            if consumer is None:
                 return 0
-            reader, inbox, epochs = made
+            epochs, topic_ids = Epochs(), TopicIds(consumer)
+            retries = self._retries(epochs, topic_ids)
+            reader, inbox = self._reader(consumer, epochs, topic_ids, retries)
             publisher = self._publisher(reader, epochs)
             stack.callback(publisher.close)
-            pipeline = self._pipeline(inbox, epochs, publisher)
+            pipeline = self._pipeline(inbox, epochs, publisher, retries)
             patiently(publisher.start, "the producer", self._stop)
             finished = threading.Event()
             reading = threading.Thread(
@@ -347,14 +364,37 @@ class _Member:
             self._failure = error
             self._stop.set()
 
-    def _reader(self) -> tuple[Reader, Inbox, Epochs]:
+    def _consumer(self) -> KafkaConsumer:
         settings, pipeline = self._settings, self._settings.pipeline
         consumer = clients.consumer(settings.kafka, group=True)
         most = settings.limits.max_post_bytes + clients.HEADROOM
         polled = pipeline.max_inflight_bytes // POLLS
         tolerate_unreadable(consumer, most, max_polled=polled, keys=True)
         mend_resuming(consumer)
-        epochs = Epochs()
+        return consumer
+
+    def _retries(self, epochs: Epochs, topic_ids: TopicIds) -> Retries:
+        settings, posts = self._settings, self._settings.topics.posts_topic
+        return Retries(
+            retry_topics(settings.retry),
+            posts,
+            deletions=deletion_topic(settings),
+            topic_ids=_PostsTopic(epochs, partial(topic_ids, posts)),
+        )
+
+    def _wait(self, retries: Retries, record: Record) -> float:
+        """Return the seconds until a record is due; deletions are not while the store fails."""
+        left = retries.wait(record, time.time())
+        deletions = deletion_topic(self._settings)
+        if deletions is None or record.topic != deletions.name:
+            return left
+        failing = self._keeper is not None and self._keeper.failing
+        return max(left, deletions.delay) if failing else left
+
+    def _reader(
+        self, consumer: KafkaConsumer, epochs: Epochs, topic_ids: TopicIds, retries: Retries
+    ) -> tuple[Reader, Inbox]:
+        settings, pipeline = self._settings, self._settings.pipeline
         # Half of the bytes wait here, half are in the pipeline's batches.
         inbox = Inbox(INBOX_BATCHES * pipeline.max_batch, pipeline.max_inflight_bytes // 2)
         reading = Reading(
@@ -362,12 +402,11 @@ class _Member:
             start_from=settings.kafka.start_from,
             max_records=pipeline.max_batch,
             drain_timeout=min(pipeline.drain_timeout, settings.kafka.session_timeout / 2),
-            retry_topics=tuple(each.name for each in retry_topics(settings.retry)),
-            wait=lambda record: self._retries.wait(record, time.time()),
+            retry_topics=tuple(each.name for each in later_topics(settings)),
+            wait=partial(self._wait, retries),
         )
         loop = clients.GroupLoop(consumer)
-        reader = Reader(consumer, reading, inbox, epochs, loop, topic_ids=TopicIds(consumer))
-        return reader, inbox, epochs
+        return Reader(consumer, reading, inbox, epochs, loop, topic_ids=topic_ids), inbox
 
     def _publisher(self, reader: Reader, epochs: Epochs) -> Publisher:
         settings, kafka = self._settings, self._settings.kafka
@@ -387,7 +426,7 @@ class _Member:
             timeout=kafka.publish_timeout,
             room=most + clients.DEAD_LETTER_ROOM,
             turn=lambda: self._watchdog.turn("publish"),
-            retry_topics={each.role: each.name for each in retry_topics(settings.retry)},
+            retry_topics={each.role: each.name for each in later_topics(settings)},
             floods=FloodMarks(settings.flood),
             types=TypeLabels(self._types),
         )
@@ -398,7 +437,9 @@ class _Member:
         judging = [each for each in (in_use.active, in_use.staged) if each is not None]
         return {name for each in judging for name in each.release.types.names}
 
-    def _pipeline(self, inbox: Inbox, epochs: Epochs, publisher: Publisher) -> Pipeline:
+    def _pipeline(
+        self, inbox: Inbox, epochs: Epochs, publisher: Publisher, retries: Retries
+    ) -> Pipeline:
         limits, pipeline = self._settings.limits, self._settings.pipeline
         bounds = Bounds(
             max_batch=pipeline.max_batch,
@@ -415,6 +456,6 @@ class _Member:
             Told(publisher, self._switch.published),
             bounds=bounds,
             watchdog=self._watchdog,
-            retries=self._retries,
+            retries=retries,
             keeper=self._keeper,
         )

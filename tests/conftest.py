@@ -113,6 +113,11 @@ class TopicNames:
     retry_prefix: str = ""
     retry_delays: tuple[str, ...] = ()
 
+    @property
+    def deletions(self) -> str:
+        """The topic of deletions to be done later."""
+        return f"{self.posts}.deletions"
+
     @classmethod
     def unique(cls) -> "TopicNames":
         """Return names that were never used before."""
@@ -133,6 +138,7 @@ class TopicNames:
             "decisions_topic": self.decisions,
             "flagged_topic": self.flagged,
             "dead_letter_topic": self.dead_letter,
+            "deletions_topic": self.deletions,
             "prototypes_topic": self.prototypes,
             "retry_topic_prefix": self.retry_prefix or "posts.retry.",
             "retry_delays": ",".join(self.retry_delays),
@@ -144,7 +150,7 @@ class TopicNames:
         """Create all of them, as ``topics create`` would."""
         large = {"max.message.bytes": str(9 * 2**20)}
         retries = [f"{self.retry_prefix}{delay}" for delay in self.retry_delays]
-        outputs = (self.decisions, self.flagged, self.dead_letter, self.shadow)
+        outputs = (self.decisions, self.flagged, self.dead_letter, self.shadow, self.deletions)
         for name in (self.posts, *outputs, *retries):
             kafka.create(name, partitions=partitions, config=large)
         for name in (self.prototypes, self.control):

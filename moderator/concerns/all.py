@@ -19,6 +19,7 @@ from moderator.concerns.releases import Releases
 from moderator.concerns.retry import Retry
 from moderator.concerns.serving import Serving
 from moderator.concerns.topics import Topics
+from moderator.values import seconds
 
 CONCERNS: dict[str, type[Concern]] = {
     "kafka": Kafka,
@@ -64,5 +65,17 @@ class Settings(Concern):
             raise ValueError(
                 f"stall_timeout ({self.serving.stall_timeout:g} s) must be more than twice "
                 f"decode_timeout ({longest:g} s): else /livez fails while a slow image is decoded"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _deletions_outlive_retries(self) -> Self:
+        # A post may wait twice its delays (clocks differ); its deletion must not be swept sooner.
+        longest = 2 * sum(map(seconds, self.retry.retry_delays))
+        if self.evidence.evidence_url is not None and self.evidence.evidence_retention < longest:
+            raise ValueError(
+                f"evidence_retention ({self.evidence.evidence_retention:g} s) must be at least "
+                f"{longest:g} s, twice the sum of retry_delays: else a deletion is forgotten while "
+                "the deleted post waits to be tried again"
             )
         return self

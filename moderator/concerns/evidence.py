@@ -26,7 +26,7 @@ class Evidence(Concern):
         default=86_400 * 30,
         ge=60,
         le=86_400 * 3650,
-        description="Seconds that a copy is kept after a post last showed it.",
+        description="Seconds that a copy is kept, and that a post's deletion is remembered.",
     )
     evidence_sweep: Seconds = Field(
         default=21_600.0,

@@ -17,6 +17,11 @@ class Topics(Concern):
     dead_letter_topic: Name = Field(
         default="posts.dead-letter", description="Topic of records that could not be judged."
     )
+    deletions_topic: Name = Field(
+        default="posts.deletions",
+        description="Topic of deleted posts whose copies could not be removed yet, used with "
+        "evidence_url. It belongs to one group alone.",
+    )
     prototypes_topic: Name | Literal[""] = Field(
         default="prototypes",
         description="Compacted topic of prototypes added and removed; empty: none.",

@@ -77,14 +77,25 @@ def show(settings: "Settings", name: str, save: Path | None) -> int:
 @filtered
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--dry-run", is_flag=True, help="Say what would be posted, and post nothing.")
+@click.option(
+    "--unchecked", is_flag=True, help="Also what was deleted since, or may have been: do not look."
+)
 @configured
 def replay(
-    settings: "Settings", names: Sequence[str], *, everything: bool, dry_run: bool, **chosen: Any
+    settings: "Settings",
+    names: Sequence[str],
+    *,
+    everything: bool,
+    dry_run: bool,
+    unchecked: bool,
+    **chosen: Any,
 ) -> int:
     """Post dead letters again, each as it came, to be decided anew.
 
     The header `moderator.dead-letter` of such a post says which dead letter it was. What was too
-    large to be kept whole cannot be replayed: exit code 1, or 2 where it is the only one.
+    large to be kept whole cannot be replayed, and a post that was deleted since is not: exit code
+    1, or 2 where it is the only one. To know that, the posts topic is read from the oldest of the
+    posts on.
 
     \b
     Examples:
@@ -96,4 +107,11 @@ def replay(
     meant = bool(names) + any(value is not None for value in chosen.values()) + everything
     if meant != 1:
         raise click.UsageError("name ids, or filters, or --all: one of the three")
-    return run_replay(settings, names, Filter(**chosen), out=consoles()[0], dry_run=dry_run)
+    return run_replay(
+        settings,
+        names,
+        Filter(**chosen),
+        out=consoles()[0],
+        dry_run=dry_run,
+        unchecked=unchecked,
+    )

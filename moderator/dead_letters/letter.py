@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moderator.decisions import OMITTED_BODY, OMITTED_KEY, TIMESTAMP
+from moderator.decisions import OMITTED_BODY, OMITTED_KEY, TIMESTAMP, TOPIC_ID
 from moderator.errors import BadInput
 from moderator.records import UNREADABLE, Headers, Record, utc
 
@@ -17,7 +17,7 @@ CONNECT = "__connect.errors."
 REPLAYED = "moderator.dead-letter"
 """Header of a post that was replayed: the id of the dead letter that it came from."""
 
-OURS = frozenset({TIMESTAMP, OMITTED_BODY, OMITTED_KEY, REPLAYED})
+OURS = frozenset({TIMESTAMP, TOPIC_ID, OMITTED_BODY, OMITTED_KEY, REPLAYED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,24 @@ class DeadLetter:
         )
 
     @property
+    def origin(self) -> Record:
+        """The record that this is of, as it came; what the letter does not say is -1 or empty."""
+        found = dict(self.record.headers)
+        numbers = [self._said("partition"), self._said("offset")]
+        numbers.append(found.get(TIMESTAMP, b"").decode(errors="replace"))
+        partition, offset, timestamp = (_number(text) for text in numbers)
+        return Record(
+            self._said("topic"),
+            partition,
+            offset,
+            timestamp,
+            self.record.key,
+            self.record.value,
+            self.headers,
+            topic_id=found.get(TOPIC_ID, b"").decode(errors="replace"),
+        )
+
+    @property
     def lost(self) -> str | None:
         """What of the record is not there, in a word or a few; None where it is whole."""
         found = dict(self.record.headers)
@@ -82,21 +100,31 @@ class DeadLetter:
             "headers": shown(self.record.headers),
         }
 
-    def replayed(self, topic: str) -> Headers:
+    def replayed(self, topic: str, refusal: str | None = None) -> Headers:
         """Return the headers with which the record is posted again.
 
         Args:
             topic: The dead-letter topic.
+            refusal: Why it is not to be posted again, if anything is known against it.
 
         Raises:
-            BadInput: The record is not whole; the text is one line.
+            BadInput: The record is not whole, or not to be posted again; the text is one line.
         """
         if self.lost is not None:
             raise BadInput(f"dead letter {self.id} cannot be replayed: {self.lost}; post it anew")
+        if refusal is not None:
+            raise BadInput(f"dead letter {self.id} is not replayed: {refusal}")
         return (*self.headers, (REPLAYED, f"{topic}-{self.id}".encode()))
 
     def _said(self, name: str) -> str:
         return dict(self.record.headers).get(f"{CONNECT}{name}", b"").decode(errors="replace")
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return -1
 
 
 def shown(headers: Headers) -> Mapping[str, str]:

@@ -1,10 +1,7 @@
-"""Read the dead-letter topic from outside any group, so that no worker is disturbed or needed.
-
-Knows nothing of what is done with dead letters.
-"""
+"""Read the dead-letter topic from outside any group, so that no worker is disturbed or needed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,13 +45,13 @@ def letters(settings: Settings, wanted: Wanted) -> Iterator[DeadLetter]:
         BadSettings: The topic is not there, or may not be read.
         Unavailable: The brokers cannot be reached, or stop to answer.
     """
-    with _reading(settings) as (consumer, partitions):
+    with reading(settings, settings.topics.dead_letter_topic) as (consumer, partitions):
         ends = consumer.end_offsets(partitions)
         begins = _begins(consumer, partitions, ends, wanted.since)
         consumer.assign(partitions)
         for partition, offset in begins.items():
             consumer.seek(partition, offset)
-        for letter in _until(consumer, ends):
+        for letter in map(_letter, rows(consumer, ends)):
             if wanted.takes(letter):
                 yield letter
 
@@ -80,7 +77,7 @@ def find(settings: Settings, name: str) -> DeadLetter:
 
 
 def _at(settings: Settings, partition: int, offset: int) -> DeadLetter | None:
-    with _reading(settings) as (consumer, partitions):
+    with reading(settings, settings.topics.dead_letter_topic) as (consumer, partitions):
         place = TopicPartition(settings.topics.dead_letter_topic, partition)
         if place not in partitions:
             return None
@@ -90,14 +87,18 @@ def _at(settings: Settings, partition: int, offset: int) -> DeadLetter | None:
             return None
         consumer.assign([place])
         consumer.seek(place, offset)
-        found = next(_until(consumer, {place: end}), None)
+        found = next(map(_letter, rows(consumer, {place: end})), None)
         return found if found is not None and found.record.offset == offset else None
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator[tuple[KafkaConsumer, list[TopicPartition]]]:
-    """Give a consumer of its own and the topic's partitions; errors of brokers get an owner."""
-    topic = settings.topics.dead_letter_topic
+def reading(settings: Settings, topic: str) -> Iterator[tuple[KafkaConsumer, list[TopicPartition]]]:
+    """Give a consumer of its own and a topic's partitions; errors of brokers get an owner.
+
+    Raises:
+        BadSettings: The topic is not there, or may not be read.
+        Unavailable: The brokers cannot be reached, or stop to answer.
+    """
     clients.wait_for_broker(settings.kafka, settings.kafka.start_timeout, None)
     with closing(clients.consumer(settings.kafka, group=False)) as consumer:
         room = clients.DEAD_LETTER_ROOM + clients.HEADROOM
@@ -106,8 +107,8 @@ def _reading(settings: Settings) -> Iterator[tuple[KafkaConsumer, list[TopicPart
             numbers = consumer.partitions_for_topic(topic)
             if not numbers:
                 raise BadSettings(
-                    f"no topic {topic} at {settings.kafka.bootstrap_servers}; check "
-                    "dead_letter_topic, or run `moderator topics create`"
+                    f"no topic {topic} at {settings.kafka.bootstrap_servers}; check the setting "
+                    "that names it, or run `moderator topics create`"
                 )
             yield consumer, [TopicPartition(topic, number) for number in sorted(numbers)]
         except AuthorizationError as error:
@@ -131,8 +132,12 @@ def _begins(
     return dict(firsts)
 
 
-def _until(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> Iterator[DeadLetter]:
-    """Yield what comes before the ends."""
+def rows(consumer: KafkaConsumer, ends: Mapping[TopicPartition, int]) -> Iterator[Any]:
+    """Yield what comes before the ends of partitions, as the client has it.
+
+    Raises:
+        Unavailable: The brokers stop to answer.
+    """
     deadline = time.monotonic() + SILENCE
     while any(consumer.position(each) < end for each, end in ends.items()):
         polled = consumer.poll(timeout_ms=200)
@@ -140,10 +145,8 @@ def _until(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> Iterator
             deadline = time.monotonic() + SILENCE
         elif time.monotonic() > deadline:
             raise Unavailable(f"the brokers sent nothing for {SILENCE:g} s; try again")
-        for place, rows in polled.items():
-            for row in rows:
-                if row.offset < ends[place]:
-                    yield _letter(row)
+        for place, found in polled.items():
+            yield from (row for row in found if row.offset < ends[place])
 
 
 def _letter(row: Any) -> DeadLetter:

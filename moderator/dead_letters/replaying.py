@@ -1,6 +1,6 @@
-"""Post dead letters again, as they came. Knows nothing of how they were chosen."""
+"""Post dead letters again, as they came."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 
 from kafka.errors import KafkaError
@@ -14,10 +14,18 @@ Replayed = tuple[DeadLetter, str]
 """A dead letter, and the id that the decision of its post will have."""
 
 
-def replay(settings: Settings, letters: Iterable[DeadLetter]) -> Iterator[Replayed | BadInput]:
+def replay(
+    settings: Settings, letters: Iterable[DeadLetter], refusals: Mapping[str, str]
+) -> Iterator[Replayed | BadInput]:
     """Post dead letters again and yield each once the brokers have it.
 
-    One whose record is not whole is not posted: its error is yielded in its place.
+    One whose record is not whole, or which is refused, is not posted: its error is yielded in its
+    place.
+
+    Args:
+        settings: Brokers and topics.
+        letters: What to post.
+        refusals: By id, why some of them are not to be posted.
 
     Raises:
         BadSettings: The brokers refuse the settings.
@@ -29,7 +37,7 @@ def replay(settings: Settings, letters: Iterable[DeadLetter]) -> Iterator[Replay
     with closing(producer):
         for letter in letters:
             try:
-                headers = letter.replayed(topics.dead_letter_topic)
+                headers = letter.replayed(topics.dead_letter_topic, refusals.get(letter.id))
             except BadInput as error:
                 yield error
                 continue

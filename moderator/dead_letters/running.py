@@ -1,16 +1,17 @@
-"""``moderator dead-letters``: choose, print, save and replay. Knows nothing of options."""
+"""``moderator dead-letters``: choose, print, save and replay."""
 
 import json
 import re
 import time
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
+from moderator.dead_letters.deletions import deleted_since, origin_of
 from moderator.dead_letters.letter import DeadLetter
 from moderator.dead_letters.reading import Wanted, find, letters
 from moderator.dead_letters.replaying import Replayed, replay
@@ -79,19 +80,33 @@ def run_show(settings: Settings, name: str, *, out: Console, save: Path | None) 
 
 
 def run_replay(
-    settings: Settings, names: Sequence[str], chosen: Filter, *, out: Console, dry_run: bool
+    settings: Settings,
+    names: Sequence[str],
+    chosen: Filter,
+    *,
+    out: Console,
+    dry_run: bool,
+    unchecked: bool = False,
 ) -> int:
     """Post dead letters again, and print a line for each.
+
+    Those of posts that were deleted since are not posted, unless all are ``unchecked``.
 
     Returns:
         The exit code: 0, or 1 where one of several could not be replayed.
 
     Raises:
-        BadInput: There is no such dead letter, or the only one that is meant is not whole.
+        BadInput: There is no such dead letter, or the only one that is meant is refused.
     """
-    found = (find(settings, name) for name in names) if names else _chosen(settings, chosen)
+    named = [find(settings, name) for name in names]
+    # Read twice, as all of them together may be larger than the memory.
+    origins = [origin_of(each) for each in named or _chosen(settings, chosen)]
+    refusals = {} if unchecked else deleted_since(settings, origins)
+    meant = {each.letter for each in origins}
+    found = (each for each in named or _chosen(settings, chosen) if each.id in meant)
     refused = 0
-    for result in _preview(settings, found) if dry_run else replay(settings, found):
+    results = (_preview if dry_run else replay)(settings, found, refusals)
+    for result in results:
         if isinstance(result, BadInput):
             if len(names) == 1:
                 raise result
@@ -104,11 +119,13 @@ def run_replay(
     return 1 if refused else 0
 
 
-def _preview(settings: Settings, found: Iterable[DeadLetter]) -> Iterator[Replayed | BadInput]:
+def _preview(
+    settings: Settings, found: Iterable[DeadLetter], refusals: Mapping[str, str]
+) -> Iterator[Replayed | BadInput]:
     """Yield what replaying would, posting nothing."""
     for letter in found:
         try:
-            letter.replayed(settings.topics.dead_letter_topic)
+            letter.replayed(settings.topics.dead_letter_topic, refusals.get(letter.id))
         except BadInput as error:
             yield error
         else:

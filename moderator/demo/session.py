@@ -97,6 +97,8 @@ def demo_settings(settings: Settings, bootstrap_servers: str, port: int) -> Sett
             "topics": Topics(),
             # It has no images by reference, and the mock keeps each partition in memory.
             "retry": Retry(retry_delays=()),
+            # No copies, whose deletions would need a topic as well.
+            "evidence": settings.evidence.model_copy(update={"evidence_url": None}),
             "serving": Serving(http_port=port, log_level=settings.serving.log_level),
         }
     )

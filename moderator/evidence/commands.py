@@ -41,9 +41,11 @@ def evidence_sweep(settings: "Settings") -> int:
 @click.argument("post_ids", nargs=-1, required=True, metavar="POST_ID...")
 @configured
 def evidence_delete(settings: "Settings", post_ids: tuple[str, ...]) -> int:
-    """Remove the copies of posts.
+    """Remove all copies of posts.
 
-    As when their authors delete them: copies that other posts show stay.
+    None of these posts is copied any more for evidence_retention, whatever is posted under their
+    ids. Prints a line a post: how many copies were removed. Exit code 1 where some of a post could
+    not be.
 
     \b
     Example:
@@ -52,3 +54,21 @@ def evidence_delete(settings: "Settings", post_ids: tuple[str, ...]) -> int:
     from moderator.evidence.sweeper import run_delete
 
     return run_delete(settings.evidence, post_ids, consoles()[0])
+
+
+@evidence.command("migrate")
+@configured
+def evidence_migrate(settings: "Settings") -> int:
+    """Move copies from the layout of earlier versions, where posts shared them.
+
+    Each post gets copies of its own, under other names: evidence of decisions published before is
+    found by the lines that this prints (old place, new place). Stop members of earlier versions
+    first. Deletions of copies that are not moved yet wait for it. Can be interrupted and run again.
+
+    \b
+    Example:
+      moderator evidence migrate --set evidence_url=s3://bucket/evidence > moved.txt
+    """
+    from moderator.evidence.sweeper import run_migrate
+
+    return run_migrate(settings.evidence, consoles()[0])

@@ -1,4 +1,4 @@
-"""Small files under one root, on this machine or in an object store. Knows not what they hold.
+"""Small files under one root, on this machine or in an object store.
 
 Both kinds replace a file as a whole, so that nobody ever reads half of one, and show what was
 written to whoever looks next; object stores of today do (S3 since 2020, GCS, Azure).
@@ -20,6 +20,9 @@ TEMPORARY = ".writing"
 
 ATTEMPTS = 20
 """Times that a folder is made anew which others remove as empty."""
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+"""What is made on this machine is for this user alone: it shows what posts were flagged for."""
 
 LOCAL = ("", "file", "local")
 
@@ -49,10 +52,6 @@ class Files(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is none to remove."""
-        ...
-
-    def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -85,7 +84,7 @@ def open_files(place: str) -> Files:
 
 
 class LocalFiles:
-    """Files on a file system of this machine.
+    """Files on a file system of this machine, which this user alone may read.
 
     Args:
         root: Folder; made when it is first written to.
@@ -119,9 +118,9 @@ class LocalFiles:
     def write(self, path: str, data: bytes) -> None:
         """See ``Files.write``; it is on the disk when this returns."""
         temporary = self._root / TEMPORARY / self._unique()
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(temporary.parent)
         try:
-            with temporary.open("xb") as file:
+            with open(temporary, "xb", opener=_private) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -137,7 +136,7 @@ class LocalFiles:
     def _put(self, temporary: Path, target: Path) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(target.parent)
                 temporary.replace(target)
                 break
             except (FileNotFoundError, FileExistsError):
@@ -157,10 +156,6 @@ class LocalFiles:
         with contextlib.suppress(OSError):
             for folder in target.relative_to(self._root).parents[:-1]:
                 (self._root / folder).rmdir()
-
-    def exists(self, path: str) -> bool:
-        """See ``Files.exists``."""
-        return (self._root / path).exists()
 
     def names(self, folder: str) -> list[str]:
         """See ``Files.names``."""
@@ -236,10 +231,6 @@ class ObjectFiles:
         with contextlib.suppress(FileNotFoundError):
             self._store.rm_file(self._full(path))
 
-    def exists(self, path: str) -> bool:
-        """See ``Files.exists``."""
-        return bool(self._store.isfile(self._full(path)))
-
     def names(self, folder: str) -> list[str]:
         """See ``Files.names``."""
         try:
@@ -259,6 +250,18 @@ class ObjectFiles:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are not there; ``Path.mkdir`` makes those for all."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(FOLDER_MODE, exist_ok=True)
 
 
 def _sync(path: Path) -> None:

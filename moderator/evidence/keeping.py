@@ -15,7 +15,7 @@ from moderator.settings import Settings
 __all__ = ["Keeper", "keeping"]
 
 PROCESSES = 1
-"""Processes that make copies: few posts are flagged, and most of their pictures came before."""
+"""Processes that make copies, as few posts are flagged."""
 
 
 def copy_processes(settings: Settings) -> int:

@@ -1,19 +1,18 @@
-"""Remove copies that have been kept for their time: on a thread of a member, or by a command."""
+"""Remove copies: those kept for their time, on a thread of a member, and by commands."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from prometheus_client import Counter
 from rich.console import Console
 
 from moderator.errors import BadSettings, Unavailable
-from moderator.evidence.files import open_files
+from moderator.evidence.files import Files, open_files
+from moderator.evidence.migration import migrate
 from moderator.evidence.store import EvidenceStore
-from moderator.records import Record
 from moderator.settings import Evidence
 
 logger = logging.getLogger(__name__)
@@ -55,6 +54,7 @@ class Sweeper:
             try:
                 if self._store.due(self._interval):
                     SWEPT.inc(self._store.sweep(time.time() - self._retention).copies)
+                    self._store.check_layout()
             except Exception as error:
                 # Every store's package raises errors of its own; the next look tries again.
                 logger.warning("evidence cannot be swept: %s: %s", type(error).__name__, error)
@@ -67,32 +67,62 @@ def run_sweep(evidence: Evidence, out: Console) -> int:
         BadSettings: No place is set, or it is of no known store.
         Unavailable: The store fails.
     """
-    store = _store(evidence)
+    store = EvidenceStore(_files(evidence))
     swept = _tried(lambda: store.sweep(time.time() - evidence.evidence_retention))
-    out.print(f"{swept.copies} copies removed, {swept.names} names of posts that showed them")
+    out.print(f"{swept.copies} copies removed, {swept.deletions} deletions forgotten")
+    _tried(store.check_layout)
     return 0
 
 
 def run_delete(evidence: Evidence, post_ids: tuple[str, ...], out: Console) -> int:
-    """Remove what posts showed, as their authors' deletions do; print a line a post.
+    """Remove all copies of posts, and keep none of these posts any more; print a line a post.
+
+    Returns:
+        The exit code: 0, or 1 where copies of a post could not be removed.
+
+    Raises:
+        BadSettings: No place is set, or it is of no known store.
+    """
+    store = EvidenceStore(_files(evidence))
+    failed = False
+    for post_id in post_ids:
+        try:
+            said = f"{store.delete_all(post_id)} copies removed"
+        except Exception as error:
+            # Every store's package raises errors of its own.
+            failed = True
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            said = f"failed, copies may be left: {reason}"
+        out.file.write(f"{post_id}\t{said}\n")
+    return 1 if failed else 0
+
+
+def run_migrate(evidence: Evidence, out: Console) -> int:
+    """Move copies from the layout of earlier versions; print a line for each file.
 
     Raises:
         BadSettings: No place is set, or it is of no known store.
         Unavailable: The store fails.
     """
-    store = _store(evidence)
-    for post_id in post_ids:
-        # Of no topic: it orders by time, and so comes after all there is.
-        record = Record("", -1, 0, int(time.time() * 1000), post_id.encode(), None)
-        gone = _tried(partial(store.delete, post_id, record))
-        out.file.write(f"{post_id}\t{gone} copies removed\n")
+    moving = migrate(_files(evidence), time.time() - evidence.evidence_retention)
+    moved = removed = 0
+    while (each := _tried(lambda: next(moving, None))) is not None:
+        moved += each.target is not None
+        removed += each.target is None
+        said = (
+            f"moved    {each.source}  {each.target}" if each.target else f"removed  {each.source}"
+        )
+        out.file.write(f"{said}\n")
+    out.file.write(
+        f"{moved} moved; {removed} removed, which no post shows any more or for too long\n"
+    )
     return 0
 
 
-def _store(evidence: Evidence) -> EvidenceStore:
+def _files(evidence: Evidence) -> Files:
     if evidence.evidence_url is None:
         raise BadSettings("no evidence_url is set; name the folder or store that holds copies")
-    return EvidenceStore(open_files(evidence.evidence_url))
+    return open_files(evidence.evidence_url)
 
 
 def _tried(call: Callable[[], T]) -> T:

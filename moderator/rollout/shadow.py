@@ -93,14 +93,16 @@ class Shadow:
         return not self._leans and not self._shares(servable)
 
     def offer_decoded(self, servable: Servable, batch: Batch) -> None:
-        """Take a copy of a batch once it is decoded, if there is room; never waits or raises."""
-        if self._leans or self._shares(servable) or not batch.keep:
+        """Take a copy of a batch once it is decoded, if there is room; never waits or raises.
+
+        The batch's bytes, which were held for this, are let go of.
+        """
+        if not self.needs_bytes(servable):
             return
         same_input = servable.release.spec.input == self.servable.release.spec.input
         arena = servable.parts.arena if same_input else None
         self._offer(batch, lambda: _Job(self._decoded(batch, arena), embedded=False))
-        for picture in batch.each():
-            picture.data = None
+        batch.let_go()
 
     def offer_embedded(self, servable: Servable, batch: Batch) -> None:
         """Take a copy of a batch once it is embedded; never waits or raises."""
@@ -117,8 +119,8 @@ class Shadow:
                 entry = self._entries.get(each.post.decision_id)
                 if entry is None:
                     continue
-                if each.retry is not None:
-                    # Not decided yet: the shadow judges it again, too.
+                if not each.last_word:
+                    # Not decided yet, so the shadow judges it again, too; or decided before.
                     del self._entries[each.post.decision_id]
                 elif whole:
                     entry.decision = each.decision

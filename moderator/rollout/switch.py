@@ -90,7 +90,7 @@ class Switch:
                 chosen = [posts[place] for place in places]
                 batch = servable.parts.examiner.open(chosen)
                 if in_use.shadow is not None and in_use.shadow.needs_bytes(servable):
-                    batch.keep = True
+                    batch.hold()
                 pieces.append(Piece(servable, batch, places))
             else:
                 servable.leave()
@@ -126,11 +126,11 @@ class Switch:
             piece.servable.leave()
         return [placed[place] for place in range(split.size)]
 
-    def data_of(self, split: Split) -> dict[str, bytes]:
-        """See ``Examiner.data_of``."""
+    def take_data(self, split: Split) -> dict[str, bytes]:
+        """See ``Examiner.take_data``."""
         found: dict[str, bytes] = {}
         for piece in split.pieces:
-            found.update(piece.servable.parts.examiner.data_of(piece.batch))
+            found.update(piece.servable.parts.examiner.take_data(piece.batch))
         return found
 
     def published(self, decided: Sequence[Decided], count: int) -> None:

@@ -52,7 +52,9 @@ FLAGS = Counter(
     ["type"],
 )
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
-RETRIES = Counter("moderator_retries_total", "Posts sent to a retry topic, by topic.", ["topic"])
+RETRIES = Counter(
+    "moderator_retries_total", "Posts and deletions sent round again, by topic.", ["topic"]
+)
 ABORTS = Counter(
     "moderator_publish_aborts_total",
     "Batches whose publishing failed and was begun anew, by error.",
@@ -258,9 +260,9 @@ class Publisher:
             STALE.inc(len(decided))
             return 0
         # What is tried again is not decided yet, so it is part of no flood.
-        marked = self._floods.mark([each for each in live if each.retry is None], begin)
+        marked = self._floods.mark([each for each in live if each.last_word], begin)
         last_words = iter(marked.decided)
-        live = [each if each.retry else next(last_words) for each in live]
+        live = [next(last_words) if each.last_word else each for each in live]
         made = [
             [_lean(record) for record in outgoing(each, room=0)]
             if place in lean
@@ -278,7 +280,7 @@ class Publisher:
             owners = [place for place, each in zip(places, made, strict=True) for _ in each]
             raise TooLargeError([owners[n] for n in error.places], error.cause) from None
         final = zip(live, made, strict=True)
-        counted = [each for each, [first, *_] in final if first.role == "decisions"]
+        counted = [each for each, out in final if any(r.role == "decisions" for r in out)]
         _count(counted, records, self._types)
         for record in records:
             if record.role in self._retry_topics:

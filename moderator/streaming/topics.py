@@ -27,7 +27,7 @@ from rich.console import Console
 
 from moderator.errors import BadSettings, ModeratorError, Unavailable
 from moderator.findings import COMPACTED, largest_decision, topic_names
-from moderator.retries import retry_topics
+from moderator.retries import DELETIONS, retry_topics
 from moderator.settings import Settings
 from moderator.streaming import clients
 
@@ -89,10 +89,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             # One partition, as changes need one order, which the overlay's version counts.
             compact = {"cleanup.policy": "compact", "delete.retention.ms": str(TOMBSTONES)}
             return TopicSpec(name, 1, topics.replication, {**compact, **insync})
+        # A deletion is not to be forgotten before the copies that it removes.
+        forgets = role == DELETIONS
+        kept = settings.evidence.evidence_retention if forgets else topics.retention
         configs = {
             "cleanup.policy": "delete",
             "max.message.bytes": str(sizes.get(role, decisions)),
-            "retention.ms": str(round(topics.retention * 1000)),
+            "retention.ms": str(round(kept * 1000)),
             **insync,
         }
         return TopicSpec(name, topics.partitions, topics.replication, configs)

@@ -81,8 +81,8 @@ def imported_after(arguments: list[str]) -> tuple[int, set[str]]:
 def test_the_commands_are_those_of_the_design() -> None:
     expected = (
         "check|dead-letters list|dead-letters replay|dead-letters show|decide|demo|drain|"
-        "evidence delete|evidence sweep|post|release activate|release diff|release list|"
-        "release rollback|release shadow|release show|release stage|release status|"
+        "evidence delete|evidence migrate|evidence sweep|post|release activate|release diff|"
+        "release list|release rollback|release shadow|release show|release stage|release status|"
         "release verify|replay|topics create|worker"
     )
     assert sorted(" ".join(path) for path in COMMANDS) == expected.split("|")

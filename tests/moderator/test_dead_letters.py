@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from moderator.cli import cli
-from moderator.decisions import OMITTED_BODY
+from moderator.dead_letters.deletions import Extent, Origin, _refusal
+from moderator.decisions import OMITTED_BODY, dead_letter
 from moderator.errors import ModeratorError
+from moderator.order import Place
+from moderator.records import Record
 from tests.moderator.member import Member, Network, until
 
 pytestmark = pytest.mark.timeout(300)
@@ -126,3 +129,90 @@ def test_mistakes_end_in_one_line(run, network) -> None:
 
 def test_a_topic_that_is_not_there_is_named(run, topics) -> None:
     assert topics.dead_letter in one_line(run("list"))
+
+
+def buried(network: Network, post: str, key: bytes | None, headers: Any = IMAGE) -> None:
+    """Write the dead letter of a record of the posts topic, as a worker does."""
+    topic, partition, offset = post.rsplit("-", 2)
+    record = Record(topic, int(partition), int(offset), 1000, key, BAD, tuple(headers))
+    out = dead_letter(record, [("undecodable", "corrupt")], room=MOST)
+    network._producer.send(
+        network.topics.dead_letter, key=out.key, value=out.value, headers=list(out.headers)
+    ).get(30)
+
+
+def test_what_was_deleted_since_is_not_posted_again(network, run, topics) -> None:
+    long = b"k" * 600
+    before = network.send(b"again", None, partition=0)
+    assert before
+    posts = {
+        b"gone": network.send(b"gone", BAD, IMAGE, 0),
+        b"stays": network.send(b"stays", BAD, IMAGE, 0),
+        long: network.send(long, BAD, IMAGE, 1),
+        b"again": network.send(b"again", BAD, IMAGE, 0),
+    }
+    for key, post in posts.items():
+        buried(network, post, key)
+    # Without a key, it is the header that names the post, in whichever partition.
+    named = (("content-type", b"image/jpeg"), ("post-id", b"named"))
+    buried(network, network.send(None, BAD, named, 0), None, named)
+    letters = {each["key"] or "named": each["id"] for each in listed(run)}
+    network.send(b"gone", None, partition=0)
+    network.send(long, None, partition=1)
+    network.send(b"", None, [("post-id", b"named")], 1)
+
+    only = one_line(run("replay", letters["gone"]))
+    assert "is not replayed: its post was deleted since" in only
+    preview = run("replay", "--all", "--dry-run")
+    assert preview.return_value == 1
+    count = sum(1 for _ in network.rows(topics.posts))
+    result = run("replay", "--all")
+    assert result.return_value == 1, result.output
+    lines = result.stdout.splitlines()
+    replayed = {line.split()[1] for line in lines if line.startswith("replayed")}
+    assert replayed == {letters["stays"], letters["again"]}
+    assert sum(line.startswith("refused") for line in lines) == 3
+    assert [line.split()[0] for line in preview.stdout.splitlines()].count("refused") == 3
+    assert sum(1 for _ in network.rows(topics.posts)) == count + 2
+    assert run("replay", letters["gone"], "--unchecked").return_value == 0
+    assert sum(1 for _ in network.rows(topics.posts)) == count + 3
+
+
+@pytest.mark.parametrize(
+    ("place", "topic", "offset", "refused"),
+    [
+        (Place("a", 0, 150, 1000), "posts", 151, True),
+        (Place("a", 0, 150, 1000), "posts", 149, False),
+        # A letter of an earlier version does not say of which topic of the name it is.
+        (Place("", 0, 150, 1000), "posts", 151, True),
+        (Place("", 0, 150, 1000), "posts", 149, False),
+        # Its offsets are of another topic: it is deleted rather than not.
+        (Place("", 0, 150, 1000), "retry", 149, True),
+    ],
+)
+def test_a_deletion_that_came_before_a_post_refuses_nothing(place, topic, offset, refused) -> None:
+    deletion = Record("posts", 0, offset, 2000, b"p", None, topic_id="a")
+    extent = Extent("posts", "a", {0: (100, 200)})
+    refusal = _refusal(Origin("0-0", "p", topic, place), [deletion], extent)
+    assert ("was deleted since (posts-0-" in (refusal or "")) == refused
+
+
+@pytest.mark.parametrize(
+    ("place", "topic", "said"),
+    [
+        (Place("a", 0, 99, 1000), "posts", None),
+        (Place("a", 0, 150, 1000), "posts", None),
+        (Place("a", 0, 5, 1000), "posts", "posts-0 begins at 100, after its record"),
+        (Place("a", 0, 200, 1000), "posts", "posts-0 ends at 200, before its record"),
+        (Place("a", 7, 5, 1000), "posts", "posts-7 ends at 0, before its record"),
+        (Place("b", 0, 150, 1000), "posts", "posts was made anew"),
+        (Place("", 0, 150, 1000), "posts", None),
+        (Place("", 0, 150, 1000), "retry", "its record came from retry"),
+        (Place("", -1, -1, -1), "", "its record came from no topic"),
+    ],
+)
+def test_what_cannot_be_known_is_said(place, topic, said) -> None:
+    extent = Extent("posts", "a", {0: (100, 200)})
+    refusal = _refusal(Origin("0-0", "p", topic, place), [], extent)
+    assert (refusal is None) == (said is None)
+    assert said is None or (said in refusal and "--unchecked" in refusal)

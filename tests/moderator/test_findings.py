@@ -13,6 +13,7 @@ from moderator.findings import (
     topic_names,
 )
 from moderator.settings import Settings, load_settings
+from moderator.streaming.topics import topic_specs
 
 MOST = 8 * 2**20
 GOOD_BROKER = {
@@ -254,3 +255,30 @@ def test_more_images_and_larger_embeddings_need_larger_records(settings) -> None
     more = settings.model_copy(update={"limits": limits})
     assert largest_decision(more, 512) > largest_decision(settings, 512)
     assert largest_decision(settings, 2048) - largest_decision(settings, 512) == 20 * 4096
+
+
+def test_the_topic_of_deletions_is_asked_for_only_where_copies_are_kept() -> None:
+    assert "deletions" not in topic_names(load_settings({}, environ={}))
+    given = {"evidence_url": "/somewhere", "evidence_retention": "86400"}
+    settings = load_settings(given, environ={})
+    name = topic_names(settings)["deletions"]
+    topics: dict[str, TopicFacts | None] = {
+        role: good(role, name) for role, name in topic_names(settings).items()
+    }
+    facts = BrokerFacts(3, (4, 0), True, frozenset(), topics, GOOD_BROKER, True, True)
+    found = [each for each in findings(facts, settings, 512) if name in each.what]
+    assert {each.level for each in found} == {"ok"}
+    assert {f"read {name}", f"write {name}"} < {each.what for each in found}
+    topic = good("deletions", name)
+    for kept, level in ((-1, "ok"), (86_400_000, "ok"), (86_399_999, "WARN")):
+        configs = {**(topic.configs or {}), "retention.ms": str(kept)}
+        changed = {**topics, "deletions": replace(topic, configs=configs)}
+        facts = replace(facts, topics=changed)
+        levels = [each.level for each in findings(facts, settings, 512) if name in each.what]
+        assert ("WARN" in levels) == (level == "WARN"), kept
+
+
+def test_a_topic_of_deletions_remembers_them_for_as_long_as_copies_are_kept() -> None:
+    settings = load_settings({"evidence_url": "/x", "evidence_retention": "5000"}, environ={})
+    spec = {each.name: each for each in topic_specs(settings)}["posts.deletions"]
+    assert spec.configs["retention.ms"] == "5000000"

@@ -128,37 +128,86 @@ def test_flagged_pictures_have_a_safe_copy_until_their_posts_are_deleted(
     harmless = network.post(picture(drawn("pistol", 3, "posted"), "c"), 0)
     broken = network.post(picture(data[:900], "d"), 0)
     decisions = network.decided(4)
-    url = evidence(decisions[first])
-    assert url is not None and url == evidence(decisions[again])
+    one, other = evidence(decisions[first]), evidence(decisions[again])
+    assert one is not None and other is not None and one != other
     assert [evidence(decisions[each]) for each in (harmless, broken)] == [None, None]
-    copy = path_of(url)
+    copy, second = path_of(one), path_of(other)
     digest = decisions[first]["images"][0]["digest"].removeprefix("sha256:")
-    assert copy == folder / "copies" / digest[:2] / digest[2:4] / f"{digest}.jpg"
+    assert copy.is_relative_to(folder / "kept") and digest in copy.name
     content = copy.read_bytes()
     image = Image.open(io.BytesIO(content))
     assert image.format == "JPEG" and not image.getexif() and b"an author" not in content
+    assert second.read_bytes() == content
+    assert {each.stat().st_mode & 0o077 for each in folder.rglob("*")} == {0}
     flagged = {
         each["decision_id"]: each for each in network.decisions(network.topics.flagged, expect=3)
     }
-    assert evidence(flagged[first]) == url
+    assert evidence(flagged[first]) == one
     assert worker.stop() == 0
 
-    # The same records once more, as after a crash: the same copy, byte by byte.
+    # The same records once more, as after a crash: the same copies, and what is gone made anew.
     copy.unlink()
-    other = member("1", evidence_url=str(folder), group=f"{network.topics.group}-again",
-                   start_from="earliest").await_ready()  # fmt: skip
+    worker = member("1", evidence_url=str(folder), group=f"{network.topics.group}-again",
+                    start_from="earliest").await_ready()  # fmt: skip
     until(lambda: network.committed() >= 8, "the same records decided again")
-    assert copy.read_bytes() == content
+    (copy,) = (each for each in folder.rglob("*.jpg") if each != second)
+    assert copy.read_bytes() == second.read_bytes() == content
 
     network.send(b"a", None, partition=0)
-    until(lambda: network.committed() >= 9, "the deletion")
-    assert copy.exists()
-    network.send(b"b", None, partition=0)
-    until(lambda: network.committed() >= 10, "the other deletion")
     until(lambda: not copy.exists(), "the copy to be gone")
-    assert not [each for each in folder.rglob("*") if digest in str(each)]
-    assert other.metric("moderator_evidence_removed_total") == 1
-    assert other.stop() == 0
+    assert second.exists()
+    network.send(b"b", None, partition=0)
+    until(lambda: network.committed() >= 10, "the deletions")
+    until(lambda: not second.exists(), "the other copy to be gone")
+    assert not list(folder.rglob("*.jpg"))
+    assert worker.metric("moderator_evidence_removed_total") == 2
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_a_deletion_outlives_the_member_that_could_not_do_it(
+    network, member, drawn, tmp_path, delivery
+) -> None:
+    folder, away = tmp_path / "evidence", tmp_path / "away"
+    settings = {"evidence_url": str(folder), "delivery": delivery}
+    first = member("a", **settings).await_ready()
+    shown = network.post(picture(drawn("revolver"), "p"), 0)
+    copy = path_of(evidence(network.decided(1)[shown]) or "")
+    assert copy.exists()
+
+    # The store goes away: what lies in its place is no folder.
+    folder.rename(away)
+    folder.write_text("no folder")
+    network.send(b"p", None, partition=0)
+    kept = network.post(picture(drawn("revolver"), "q"), 0)
+    decisions = network.decided(3)
+    assert evidence(decisions[kept]) is None
+    assert first.metric("moderator_evidence_deletions_postponed_total") >= 1
+    first.kill()
+    assert (away / copy.relative_to(folder)).exists()
+
+    folder.unlink()
+    away.rename(folder)
+    second = member("b", **settings).await_ready()
+    until(lambda: not copy.exists(), "the deletion to be done by another member")
+    until(lambda: second.metric("moderator_evidence_removed_total") == 1, "its being counted")
+    # It was decided once, when it was read; what comes round has no decision.
+    last = network.post(picture(drawn("revolver"), "r"), 0)
+    until(lambda: network.committed() >= 4, "the last post")
+    found = network.decisions(expect=4)
+    deleted = [each["decision_id"] for each in found if each["reason"] == "deleted"]
+    assert len(deleted) == 1
+    if delivery == "exactly-once":
+        assert network.ledger(4) == network.sources
+    assert evidence({each["decision_id"]: each for each in found}[last]) is not None
+    assert second.stop() == 0
+    # Done for good: whoever starts later finds nothing left to do.
+    third = member("c", **settings).await_ready()
+    lag = f'moderator_lag_records{{partition="0",topic="{network.topics.deletions}"}}'
+    until(lambda: lag in third.get("/metrics")[1], "the lag")
+    assert third.metric(lag) == 0
+    assert third.metric("moderator_evidence_removed_total") == 0
+    assert third.stop() == 0
 
 
 def test_a_store_that_cannot_be_written_stops_nothing(network, member, drawn, tmp_path) -> None:
@@ -177,7 +226,10 @@ def test_a_store_that_cannot_be_written_stops_nothing(network, member, drawn, tm
         for cause in ("store", "bypass")
     ]
     assert missed[0] >= 1 and sum(missed) == 20
-    assert worker.metric("moderator_evidence_deletions_pending") == 20
+    assert worker.metric("moderator_evidence_deletions_postponed_total") >= 20
+    # None of them is forgotten: each waits in its topic.
+    waiting = {row.key for row in network.rows(network.topics.deletions)}
+    assert waiting == {b"p%d" % n for n in range(20)}
     assert worker.stop() == 0
     assert "no evidence is kept" in worker.log.read_text()
 

@@ -88,8 +88,10 @@ def test_json_holds_images_inline_and_by_reference_in_their_order():
         (None, [], {}, "posts-3-7"),
         (b"\xff\x00a", [], {}, "\\xff\x00a"),
         (b"x" * MAX_ID, [], {}, "x" * MAX_ID),
-        (b"x" * (MAX_ID + 1), [], {}, "posts-3-7"),
-        (b"x" * 1_000_000, [], {}, "posts-3-7"),
+        (b"x" * (MAX_ID + 1), [], {}, digest(b"x" * (MAX_ID + 1))),
+        (b"x" * 1_000_000, [("post-id", b"h")], {}, digest(b"x" * 1_000_000)),
+        (None, [("post-id", b"h" * 600)], {}, digest(b"h" * 600)),
+        (None, [], {"post_id": "j" * 600}, digest(b"j" * 600)),
         ("\N{PISTOL}".encode() * MAX_ID, [], {}, "\N{PISTOL}" * MAX_ID),
     ],
 )

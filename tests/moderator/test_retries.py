@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from moderator import retries
-from moderator.decide import Actions, decide_post, unjudged
+from moderator.decide import Actions, PostDecision, decide_post, unjudged
 from moderator.decisions import Decided, DecidedImage, Provenance, outgoing, to_json
 from moderator.fetching.unreachable import CAUSES, FOR_GOOD
 from moderator.records import Post, Record, parse_post
-from moderator.retries import Retries, retry_topics
+from moderator.retries import DELETIONS, Retries, RetryTopic, deletion, retry_topics
 from moderator.settings import load_settings
 from tests.moderator.schemas import schema
 from tests.moderator.test_decisions import matched, passed
@@ -32,7 +32,9 @@ def missing(cause: str = "timeout") -> DecidedImage:
 
 
 def decided(post: Post, *images: DecidedImage) -> Decided:
-    said = decide_post([image.decision for image in images], 5)
+    said = PostDecision("pass", "deleted")
+    if images:
+        said = decide_post([image.decision for image in images], 5)
     return Decided(post, said, images, Provenance("r", "n", "p", 0), NOW * 1000)
 
 
@@ -133,6 +135,8 @@ def test_headers_of_the_posts_own_under_our_names_are_not_believed(rounds) -> No
     | st.sampled_from([b"", b"-", b"1e3", b"9" * 20, b"-" + b"9" * 20, b"\xff", b" 1"]),
 )
 def test_headers_that_are_not_ours_are_malformed_and_due_at_once(name, value) -> None:
+    # Any number can be a timestamp.
+    assume((name, value) != (retries.TIMESTAMP, b"-2"))
     rounds = Retries(retry_topics(load_settings({}, environ={}).retry), "posts")
     record = read(sent(rounds, POSTED, missing()), "posts.retry.10s")
     pairs = dict(record.headers) | ({name: value} if value is not None else {})
@@ -150,3 +154,81 @@ def test_no_clock_holds_a_record_up_longer_than_its_topics_delay(rounds) -> None
     record = read(sent(rounds, POSTED, missing()), "posts.retry.10s")
     assert rounds.wait(record, NOW - 10_000) == 10
     assert rounds.wait(POSTED, NOW - 10_000) == 0
+
+
+OLD, NEW = (f"0000000{n}-0000-0000-0000-000000000000" for n in (1, 2))
+
+
+class Ids:
+    """The ids of a topic that is made anew when ``now`` is set."""
+
+    def __init__(self) -> None:
+        self.id = OLD
+
+    def of(self, record: Record) -> str:
+        return self.id
+
+    def now(self) -> str:
+        return self.id
+
+
+@pytest.fixture
+def ids() -> Ids:
+    return Ids()
+
+
+@pytest.fixture
+def known(ids) -> Retries:
+    topics = retry_topics(load_settings({}, environ={}).retry)
+    deletions = RetryTopic(DELETIONS, "posts.deletions", 30)
+    return Retries(topics, "posts", deletions=deletions, topic_ids=ids)
+
+
+def test_a_post_that_was_deleted_while_it_waited_is_deleted_and_not_fetched(known) -> None:
+    waits = read(sent(known, POSTED, missing()), "posts.retry.10s")
+    later = replace(POSTED, offset=POSTED.offset + 2)
+    waits_later = read(sent(known, later, missing()), "posts.retry.10s")
+    assert known.post(waits, **LIMITS).images
+    gone = known.post(replace(POSTED, offset=POSTED.offset + 1, value=None, headers=()), **LIMITS)
+    assert gone.removal
+    post = known.post(waits, **LIMITS)
+    assert (post.deleted, post.images, post.decision_id) == (True, (), "posts-3-7")
+    # It is no deletion by itself, and its record is decided, once.
+    assert not post.removal
+    assert decided(post).last_word
+    assert not known.post(waits_later, **LIMITS).deleted
+
+
+def test_what_waits_remembers_of_which_topic_it_is(known, ids) -> None:
+    waits = read(sent(known, POSTED, missing()), "posts.retry.10s")
+    assert known.post(waits, **LIMITS).record.topic_id == OLD
+    assert not known.post(waits, **LIMITS).record.past
+    ids.id = NEW
+    post = known.post(waits, **LIMITS)
+    assert (post.record.topic_id, post.record.past) == (OLD, True)
+    known.post(replace(POSTED, offset=0, value=None), **LIMITS)
+    assert known.post(waits, **LIMITS).deleted
+    fresh = known.post(replace(POSTED, offset=1), **LIMITS)
+    assert (fresh.record.topic_id, fresh.record.past, fresh.deleted) == (NEW, False, False)
+
+
+@pytest.mark.parametrize("timestamp", [-(2**63), -2, -1, 0, 2**63 - 1])
+def test_a_deletion_comes_round_as_the_record_that_it_was(known, timestamp) -> None:
+    headers = (("author-id", b"a"), ("moderator.unreadable", b"no"))
+    record = replace(POSTED, value=None, timestamp=timestamp, headers=headers[:1])
+    first = known.post(record, **LIMITS)
+    out = deletion(decided(first))
+    back = Record("posts.deletions", 0, 5, 1, out.key, out.value, (*out.headers, headers[1]), 4)
+    assert known.wait(back, NOW) == pytest.approx(30)
+    post = known.post(back, **LIMITS)
+    assert post.removal and post.again and not decided(post).last_word
+    assert (post.post_id, post.decision_id, post.attempt) == ("p", "posts-3-7", 1)
+    assert (post.record.timestamp, post.record.topic_id) == (timestamp, OLD)
+    assert outgoing(decided(post), room=10**6) == []
+
+
+def test_a_posts_retry_topic_deletes_nothing(known) -> None:
+    """Only the topic of deletions does: whatever is in another one is a post."""
+    out = deletion(decided(known.post(replace(POSTED, value=None), **LIMITS)))
+    back = Record("posts.retry.10s", 0, 5, 1, out.key, out.value, out.headers, 4)
+    assert not known.post(back, **LIMITS).deleted

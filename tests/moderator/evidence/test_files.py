@@ -62,3 +62,15 @@ def test_a_file_in_a_folders_place_is_told_and_nothing_is_left(files, tmp_path):
     with pytest.raises(OSError, match=r"exists|Not a directory"):
         files.write("a/c", b"1")
     assert list((tmp_path / TEMPORARY).iterdir()) == []
+
+
+def test_files_and_folders_are_for_this_user_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        LocalFiles(tmp_path / "new" / "root").write("a/b/c", b"1")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "new").rglob("*"):
+        mode = path.stat().st_mode & 0o777
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

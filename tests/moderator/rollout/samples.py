@@ -30,9 +30,15 @@ def with_policy(release: Release, out: Path, policy: Policy = EAGER) -> Release:
     )
 
 
-def with_network(out: Path, side: int = 96) -> Release:
+def with_network(
+    out: Path,
+    side: int = 96,
+    regions: tuple[tuple[int, int], ...] = (),
+    policy: Policy = EAGER,
+) -> Release:
     """Write a release of another backbone that takes another size, which flags all."""
-    spec = NetworkSpec("squeezenet1_1", "spoc", 3.0, None, InputSpec(((side, side), (side, 64))))
+    sizes = InputSpec(((side, side), (side, 64)))
+    spec = NetworkSpec("squeezenet1_1", "spoc", 3.0, None, sizes, regions)
     rows = directions(12, random_network(spec).embed(np.zeros((1, side, side, 3), "u1")).shape[1])
     names = tuple(f"other/{number}" for number in range(len(rows)))
     return _written(
@@ -40,7 +46,7 @@ def with_network(out: Path, side: int = 96) -> Release:
         network=random_network(spec),
         prototypes=Prototypes(rows, names, ("rifle",) * len(rows), ("firearm",) * len(rows)),
         types=Types({"rifle": ("long", "Rifle")}),
-        policy=replace(EAGER, neighbours=4),
+        policy=replace(policy, neighbours=4),
     )
 
 
