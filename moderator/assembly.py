@@ -17,7 +17,7 @@ from moderator.decoding.decoders import DecodeLimits, DecodePool
 from moderator.errors import BadSettings
 from moderator.held import Held
 from moderator.settings import Judging, Limits, Settings
-from moderator.slots import CHANNELS, SlotArena
+from moderator.slots import SlotArena
 
 if TYPE_CHECKING:
     from moderator.caching.cached import EmbeddingCache
@@ -253,12 +253,8 @@ def _fetching(settings: Settings, fetcher: "ImageFetcher | None") -> "Held[Image
 def arena_for(settings: Settings, release: Release) -> SlotArena:
     """Return slots for every image that can be on its way; memory is used only where written."""
     batch = max(settings.pipeline.max_batch, settings.limits.max_images_per_post)
-    frames = settings.limits.max_frames
-    return SlotArena(
-        (settings.pipeline.batches_in_flight + SPARE_BATCHES) * batch,
-        frames * release.spec.input.max_pixels * CHANNELS,
-        frames=frames,
-    )
+    slots = (settings.pipeline.batches_in_flight + SPARE_BATCHES) * batch
+    return SlotArena.for_frames(slots, release.spec.input, settings.limits.max_frames)
 
 
 def actions(judging: Judging) -> Actions:

@@ -14,6 +14,7 @@ from moderator.canary import Expectation
 from moderator.decide import Reason
 from moderator.decisions import Shed
 from moderator.decoding.decoders import Decoded
+from moderator.decoding.view import Layout
 from moderator.embedder import Embeddings
 from moderator.overload import Level
 from moderator.records import Post, PostImage
@@ -34,18 +35,16 @@ class Picture:
 class Seen:
     """One distinct picture of a batch.
 
-    ``sizes`` are its frames' heights and widths in pixels as the network takes them, ``rows`` the
-    places of their embeddings, and of their regions', among the batch's. ``shed`` names what was
-    left out of it because posts are late.
+    ``layout`` says what is judged of it, once that is known; ``rows`` are the places of its views'
+    embeddings, and of their regions', among the batch's. ``shed`` names what was left out of it
+    because posts are late.
     """
 
     digest: str
     decoding: Future[Decoded] | None = None
     fault: tuple[Reason, str] | None = None
-    width: int = 0
-    height: int = 0
+    layout: Layout | None = None
     cached: bool = False
-    sizes: tuple[tuple[int, int], ...] = ()
     rows: slice = field(default_factory=lambda: slice(0, 0))
     embeddings: NDArray[np.float16] | None = None
     shed: tuple[Shed, ...] = ()

@@ -96,7 +96,7 @@ class Actions:
 class ImageDecision:
     """What is said of one image.
 
-    ``frame`` is the number of the frame that decided, for an image that was judged, and
+    ``view`` is the place of the view that decided among those of an image that was judged, and
     ``region`` what of it did: 0 for the whole, else the number of its region from 1 on. ``cause``
     says in a word or a few why an image could not be judged. ``closest`` is how much less of a
     change of any similarity or support would leave it as it is.
@@ -106,7 +106,7 @@ class ImageDecision:
     reason: Reason
     types: tuple[TypeScore, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    frame: int | None = None
+    view: int | None = None
     cause: str | None = None
     region: int = 0
     closest: float = field(default=math.inf, compare=False)
@@ -144,7 +144,7 @@ def _decision(
 
 
 def decide_image(
-    frames: Sequence[Neighbours],
+    views: Sequence[Neighbours],
     policy: Policy,
     types: Types,
     actions: Actions,
@@ -152,38 +152,38 @@ def decide_image(
     *,
     rows: Sequence[int] | None = None,
 ) -> ImageDecision:
-    """Decide an image from the neighbours of its frames and their regions: as bad as the worst.
+    """Decide an image from the neighbours of its views and their regions: as bad as the worst.
 
     Args:
-        frames: Nearest prototypes of each judged frame, followed by those of each of its regions,
-            which need the policy's ``region_margin`` more than frames do; at least one.
+        views: Nearest prototypes of each view, followed by those of each of its regions, which
+            need the policy's ``region_margin`` more than views do; at least one.
         policy: Thresholds of the release.
         types: Families and names of types.
         actions: The operator's choices.
         override: What a moderator said of this very picture; it wins over everything.
-        rows: How many of ``frames`` belong to each frame, its own included; None: one each.
+        rows: How many of ``views`` belong to each view, its own included; None: one each.
 
     Raises:
-        ValueError: There are no frames, or ``rows`` are not of as many.
+        ValueError: There are no views, or ``rows`` are not of as many.
     """
-    places = _places([1] * len(frames) if rows is None else rows)
-    if not frames:
-        raise ValueError("an image without frames cannot be decided")
-    if len(places) != len(frames):
-        raise ValueError(f"{len(frames)} neighbours for an image of {len(places)} rows")
+    places = _places([1] * len(views) if rows is None else rows)
+    if not views:
+        raise ValueError("an image without views cannot be decided")
+    if len(places) != len(views):
+        raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
     margins = [policy.region_margin or 0.0 if region else 0.0 for _, region in places]
-    found = [find(near, policy, by) for near, by in zip(frames, margins, strict=True)]
+    found = [find(near, policy, by) for near, by in zip(views, margins, strict=True)]
     worst = max(range(len(found)), key=lambda row: _finding_badness(found[row], policy, actions))
-    frame, region = places[worst]
-    decision = _decision(found[worst], frames[worst], policy, types, actions)
+    view, region = places[worst]
+    decision = _decision(found[worst], views[worst], policy, types, actions)
     closest = min(each.closest for each in found)
-    decision = replace(decision, frame=frame, region=region, closest=closest)
+    decision = replace(decision, view=view, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
 
 
 def _places(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the frame and the region, 0 for none, of each row of neighbours."""
-    return [(frame, region) for frame, count in enumerate(rows) for region in range(count)]
+    """Return the view and the region, 0 for none, of each row of neighbours."""
+    return [(view, region) for view, count in enumerate(rows) for region in range(count)]
 
 
 def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:

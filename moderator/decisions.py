@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from moderator.canary import CheckedCanary
 from moderator.decide import UNJUDGED, Evidence, ImageDecision, PostDecision, TypeScore
+from moderator.decoding.view import Layout, View
 from moderator.records import Headers, Post, Record, utc
-from moderator.rows import Box
+from moderator.rows import WHOLE, Box
 
 SCHEMA = "decision/1"
 FLAGGED_SCHEMA = "flagged/1"
@@ -46,21 +47,27 @@ TIMESTAMP = "moderator.timestamp"
 class DecidedImage:
     """One image of a decided post.
 
-    ``width`` and ``height`` are of the upright image in pixels, None where it was not decoded;
-    ``embedding`` is float16[D] of the frame, or the region of it, that decided; ``box`` says where
-    that region lies (x, y, width and height as shares of the image), None for the whole;
-    ``evidence`` is where a safe copy of the image lies, if one is kept.
+    ``layout`` says what of it was judged, None where it was not decoded; ``embedding`` is
+    float16[D] of the view, or the region of it, that decided; ``box`` says where that lies (x, y,
+    width and height as shares of the image), None for the whole; ``evidence`` is where a safe copy
+    of the image lies, if one is kept.
     """
 
     image_id: str
     decision: ImageDecision
     digest: str | None = None
-    width: int | None = None
-    height: int | None = None
+    layout: Layout | None = None
     cached: bool = False
     embedding: NDArray[np.float16] | None = None
     box: Box | None = None
     evidence: str | None = None
+
+    @property
+    def view(self) -> View | None:
+        """What of the image decided; None where it was not judged."""
+        if self.decision.view is None or self.layout is None:
+            return None
+        return self.layout.views[self.decision.view]
 
     @property
     def region(self) -> dict[str, int] | None:
@@ -68,11 +75,11 @@ class DecidedImage:
 
         It holds every pixel that the region touches, and lies within the image.
         """
-        if self.decision.frame is None or not self.width or not self.height:
+        if self.view is None or self.layout is None:
             return None
-        x, y, width, height = self.box or (0.0, 0.0, 1.0, 1.0)
-        left, right = _pixels(x, width, self.width)
-        top, bottom = _pixels(y, height, self.height)
+        x, y, width, height = self.box or WHOLE
+        left, right = _pixels(x, width, self.layout.width)
+        top, bottom = _pixels(y, height, self.layout.height)
         return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
 
@@ -184,6 +191,7 @@ def _prototype(item: Evidence) -> dict[str, Any]:
 
 
 def _image(image: DecidedImage) -> dict[str, Any]:
+    view, layout = image.view, image.layout
     return {
         "image_id": image.image_id,
         "decision": image.decision.decision,
@@ -192,13 +200,31 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "types": [_type(item) for item in image.decision.types],
         "prototypes": [_prototype(item) for item in image.decision.evidence],
         "region": image.region,
-        "frame": image.decision.frame,
-        "width": image.width,
-        "height": image.height,
+        "frame": view.frame if view else None,
+        "width": layout.width if layout else None,
+        "height": layout.height if layout else None,
         "digest": image.digest,
         "cached": image.cached,
         "evidence": image.evidence,
+        **_limits(image),
     }
+
+
+def _limits(image: DecidedImage) -> dict[str, Any]:
+    """Return an image's optional fields: what was judged of it, where that is not all of it."""
+    view, layout = image.view, image.layout
+    fields: dict[str, Any] = {}
+    if view is not None and view.background is not None:
+        fields["background"] = view.background
+    if layout is not None and (layout.reach > 1 or layout.beyond):
+        fields["frames"] = {
+            "judged": layout.frames,
+            "reached": layout.reach,
+            "beyond": layout.beyond,
+        }
+    if layout is not None and layout.partial:
+        fields["partial"] = True
+    return fields
 
 
 def _pixels(begin: float, share: float, length: int) -> tuple[int, int]:

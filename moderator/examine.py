@@ -34,6 +34,7 @@ from moderator.decide import (
 from moderator.decisions import SHED, Decided, DecidedImage, Provenance, Shed
 from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoders import Decoded, DecodePool
+from moderator.decoding.view import Layout
 from moderator.embedder import Embedder, Frame
 from moderator.fetching.fetch import Unreachable
 from moderator.match import Matcher, Served
@@ -178,7 +179,7 @@ class Examiner:
             for seen in batch.seen.values():
                 if seen.decoding is not None:
                     taken = self._take_decoded(batch, seen, seen.decoding)
-                    count = sum(self._rows_of(seen).counts(seen.sizes))
+                    count = sum(self._rows_of(seen).counts(seen.layout)) if seen.layout else 0
                     seen.rows = slice(rows, rows + count)
                     rows += count
                     frames.extend(taken)
@@ -267,8 +268,7 @@ class Examiner:
             if not self._rows.fit(cached):
                 continue
             seen = batch.seen[name]
-            seen.cached, seen.embeddings, seen.sizes = True, cached.embeddings, cached.sizes
-            seen.width, seen.height = cached.width, cached.height
+            seen.cached, seen.embeddings, seen.layout = True, cached.embeddings, cached.layout
 
     def _rows_of(self, seen: Seen) -> Rows:
         """Return the rows that a picture has; what the cache gave has them all."""
@@ -281,15 +281,15 @@ class Examiner:
             DECODE_FAILURES.labels(error.cause).inc(batch.measured)
             seen.fault = ("undecodable", error.cause)
             return []
-        seen.width, seen.height = decoded.width, decoded.height
-        seen.sizes = tuple(decoded.frames)
-        seen.shed = self._left_out(batch.level, decoded)
+        seen.layout = decoded.layout
+        seen.shed = self._left_out(batch.level, decoded.layout)
         batch.slots.append(decoded.slot)
-        return [Frame(decoded.slot, number, *size) for number, size in enumerate(seen.sizes)]
+        sizes = enumerate(decoded.layout.sizes)
+        return [Frame(decoded.slot, number, *size) for number, size in sizes]
 
-    def _left_out(self, level: Level, decoded: Decoded) -> tuple[Shed, ...]:
+    def _left_out(self, level: Level, layout: Layout) -> tuple[Shed, ...]:
         """Return what would have been judged of a picture at the lowest level, and is not."""
-        fewer = len(decoded.frames) < min(decoded.reach, self._max_frames)
+        fewer = layout.frames < min(layout.reach, self._max_frames)
         there: dict[Shed, bool] = {
             "regions": not level.regions and bool(self._embedder.boxes),
             "frames": not level.frames and fewer,
@@ -311,12 +311,12 @@ class Examiner:
         embeddings = batch.embedding.result().astype(np.float16)
         fresh = {}
         for seen in batch.seen.values():
-            if seen.rows.stop > seen.rows.start:
+            if seen.layout is not None and seen.rows.stop > seen.rows.start:
                 seen.embeddings = embeddings[seen.rows]
                 if seen.shed:
                     # Others would take it for all that there is to know of the picture.
                     continue
-                fresh[seen.digest] = Cached(seen.embeddings, seen.width, seen.height, seen.sizes)
+                fresh[seen.digest] = Cached(seen.embeddings, seen.layout)
         self._cache.put_many(fresh)
 
     def _query(self, served: Served, batch: Batch) -> Mapping[str, list[Neighbours]]:
@@ -342,7 +342,7 @@ class Examiner:
     ) -> DecidedImage:
         image_id, seen = picture.image.image_id, picture.seen
         fault = picture.fault or (seen.fault if seen else None)
-        if fault is not None or seen is None or seen.embeddings is None:
+        if fault is not None or seen is None or seen.embeddings is None or seen.layout is None:
             reason, cause = fault or ("undecodable", "corrupt")
             decision = unjudged(reason, cause, self._actions)
             return DecidedImage(image_id, decision, seen.digest if seen else None)
@@ -352,19 +352,20 @@ class Examiner:
             served.types,
             self._actions,
             served.overrides.get(seen.digest),
-            # A cache of pictures without regions does not say what size their frames had.
-            rows=self._rows_of(seen).counts(seen.sizes) or None,
+            rows=self._rows_of(seen).counts(seen.layout),
         )
-        frame, region = decision.frame or 0, decision.region
+        view, region = decision.view or 0, decision.region
+        rows, layout = self._rows_of(seen), seen.layout
+        # An override speaks of the whole picture, whatever part of it is the worst.
+        whole = decision.reason == "override"
         return DecidedImage(
             image_id,
             decision,
             digest=seen.digest,
-            width=seen.width,
-            height=seen.height,
+            layout=layout,
             cached=seen.cached,
-            embedding=seen.embeddings[self._rows_of(seen).place(seen.sizes, frame, region)],
-            box=self._rows_of(seen).box(seen.sizes, frame, region),
+            embedding=seen.embeddings[rows.place(layout, view, region)],
+            box=None if whole else rows.box(layout, view, region),
         )
 
     def _post(self, post: Post, images: Sequence[ImageDecision]) -> PostDecision:

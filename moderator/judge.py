@@ -230,9 +230,10 @@ def _show(out: Console, decided: Decided, *, verbose: bool) -> None:
     else:
         # The console would turn tabs into spaces, and programs split at tabs.
         out.file.write("\t".join(cells).rstrip("\t") + "\n")
-    if verbose and shown.box is not None and shown.region is not None:
+    if verbose and shown.box is not None and shown.region is not None and shown.layout is not None:
         x, y, width, height = shown.region.values()
-        out.file.write(f"    region {width}x{height} at {x},{y} of {shown.width}x{shown.height}\n")
+        whole = f"{shown.layout.width}x{shown.layout.height}"
+        out.file.write(f"    region {width}x{height} at {x},{y} of {whole}\n")
     for item in image.evidence if verbose else ():
         out.file.write(f"    {item.similarity:.4f}  {item.kind}  {item.type}  {item.id}\n")
 

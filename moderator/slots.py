@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import InputSpec
+from moderator.decoding.view import most_views
 
 CHANNELS = 3
 
@@ -60,8 +61,12 @@ class SlotArena:
         self._free.extend(range(slots))
 
     @classmethod
-    def for_frames(cls, slots: int, spec: InputSpec, frames: int) -> Self:
-        """Return an arena whose slots hold ``frames`` frames of any of the input's sizes."""
+    def for_frames(cls, slots: int, spec: InputSpec, max_frames: int) -> Self:
+        """Return an arena whose slots hold all views of a picture, of any of the input's sizes.
+
+        Memory is used only where views are written, and most pictures have one.
+        """
+        frames = most_views(max_frames)
         return cls(slots, frames * spec.max_pixels * CHANNELS, frames=frames)
 
     @classmethod

@@ -16,7 +16,7 @@ from models.spec import InputSpec
 MIN_SIDE = 16
 """Pixels that both sides of a photograph need, as where releases are served."""
 
-BACKGROUND = (128, 128, 128)
+BACKGROUND = (255, 255, 255)
 """What shows through transparency, as where releases are served."""
 
 BATCHES_AHEAD = 4

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter
 
+from moderator.decoding.view import Layout
+
 CACHE_LOOKUPS = Counter(
     "moderator_cache_lookups_total",
     "Pictures looked up in the cache: hit, miss, error (it did not answer) or bypass (it was not "
@@ -20,16 +22,12 @@ CACHE_LOOKUPS = Counter(
 class Cached:
     """What is kept of a picture.
 
-    ``embeddings`` is float16[rows, D], L2-normalised: of each frame judged one row and then those
-    of its regions, if regions are judged. ``width`` and ``height`` are of the upright picture in
-    pixels. ``sizes`` holds each frame's height and width in pixels as the network took it, which
-    say what regions it has; where regions are not judged, it may be empty.
+    ``embeddings`` is float16[rows, D], L2-normalised: of each view in ``layout`` one row and then
+    those of its regions, if regions are judged.
     """
 
     embeddings: NDArray[np.float16]
-    width: int
-    height: int
-    sizes: tuple[tuple[int, int], ...] = ()
+    layout: Layout
 
 
 class EmbeddingCache(Protocol):

@@ -1,7 +1,7 @@
-"""Embeddings as bytes in Redis, and back only if they are what they should be.
+"""Serialise embeddings for Redis; reject stale, foreign or truncated entries on reading.
 
 Whoever can write to Redis could otherwise choose what a picture is judged as by accident: an old
-member, another network, a cut value. Knows nothing of connections.
+member, another network, a cut value.
 """
 
 import struct
@@ -13,20 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderator.caching.cached import Cached
+from moderator.decoding.view import BACKGROUNDS, Layout, View, most_views
 
-HEADER = struct.Struct("<4sHHHHII8s")
-"""Magic, version, frames, frames at most, dimension, width, height, network; little-endian.
+HEADER = struct.Struct("<4sHHHHIIIB8s")
+"""Magic, version, views, frames at most, dimension, width, height, reach, flags, network; all
+little-endian.
 
-Then come frames × dimension numbers, float16, little-endian. Where regions are judged, each
-frame's size (``SIZE``) stands before them, and a frame has a row for each region after its own.
+Then come the views (``VIEW``) and their embeddings: rows × dimension numbers, float16,
+little-endian. Where regions are judged, a view has a row for each region after its own.
 """
 
-SIZE = struct.Struct("<HH")
-"""Height and width of a frame as the network took it, in pixels; little-endian."""
+VIEW = struct.Struct("<HHIB4I")
+"""Height and width of a view as the network took it, in pixels; its frame, the code of its
+background, and left, top, right and bottom of its part (zeros: the whole); little-endian."""
+
+BEYOND, PARTIAL = 1, 2
+"""Flags of the header, see ``Layout``."""
+
+WHOLE = (0, 0, 0, 0)
 
 MAGIC = b"MEMB"
-VERSION = 3
-REGIONS_VERSION = 4
+VERSION = 5
+REGIONS_VERSION = 6
 
 MAX_SIDE = 1_000_000
 """Pixels of a side beyond which a picture cannot have been decoded."""
@@ -42,8 +50,8 @@ class Shape:
     ``network`` are the first bytes of its digest, so that what another one gave is not taken for
     its own, however it came under its key.
 
-    ``rows`` says how many embeddings a frame of each size has, by height and width in pixels; it
-    is empty where regions are not judged, and each frame then has one.
+    ``rows`` says how many embeddings a view of each size has, by height and width in pixels; it
+    is empty where regions are not judged, and each view then has one.
     """
 
     dimension: int
@@ -60,53 +68,63 @@ class Shape:
     def most_bytes(self) -> int:
         """Bytes of its largest entry; whatever is longer is none."""
         rows = max(self.rows.values(), default=1)
-        return HEADER.size + self.max_frames * (SIZE.size + 2 * rows * self.dimension)
+        return HEADER.size + most_views(self.max_frames) * (VIEW.size + 2 * rows * self.dimension)
 
 
 def encode(cached: Cached, shape: Shape) -> bytes:
     """Return the bytes of an entry."""
-    rows, dimension = cached.embeddings.shape
-    frames = len(cached.sizes) if shape.rows else rows
+    layout = cached.layout
+    flags = BEYOND * layout.beyond | PARTIAL * layout.partial
     header = HEADER.pack(
-        MAGIC, shape.version, frames, shape.max_frames, dimension, cached.width, cached.height,
-        shape.network,
+        MAGIC, shape.version, len(layout.views), shape.max_frames, cached.embeddings.shape[1],
+        layout.width, layout.height, layout.reach, flags, shape.network,
     )  # fmt: skip
-    sizes = b"".join(SIZE.pack(*size) for size in cached.sizes) if shape.rows else b""
-    return header + sizes + cached.embeddings.astype("<f2").tobytes()
+    views = b"".join(
+        VIEW.pack(*size, view.frame, BACKGROUNDS.index(view.background), *(view.box or WHOLE))
+        for size, view in zip(layout.sizes, layout.views, strict=True)
+    )
+    return header + views + cached.embeddings.astype("<f2").tobytes()
 
 
 def decode(value: bytes, shape: Shape) -> Cached | None:
     """Return the entry that these bytes are, None where they are not one of this shape."""
     if len(value) < HEADER.size:
         return None
-    magic, version, frames, at_most, dimension, width, height, network = HEADER.unpack_from(value)
+    magic, version, views, at_most, dimension, *rest, network = HEADER.unpack_from(value)
     ours = (MAGIC, shape.version, shape.dimension, shape.network)
     if (magic, version, dimension, network) != ours:
         return None
-    if not (_whole(frames, at_most, shape) and _is_side(width) and _is_side(height)):
+    begin = HEADER.size + VIEW.size * views
+    layout = _layout(value[HEADER.size : begin], rest) if len(value) >= begin else None
+    if layout is None or not _whole(layout, at_most, shape):
         return None
-    sizes = _sizes(value, frames) if shape.rows else ()
-    if sizes is None or any(size not in shape.rows for size in sizes):
-        return None
-    # Where each frame's own row lies, and where the rows end.
-    *firsts, total = accumulate(_counts(sizes, frames, shape), initial=0)
-    begin = HEADER.size + SIZE.size * len(sizes)
+    # Where each view's own row lies, and where the rows end.
+    *firsts, total = accumulate(_counts(layout, shape), initial=0)
     if len(value) != begin + 2 * total * dimension:
         return None
     rows = np.frombuffer(value, "<f2", offset=begin).astype(np.float16).reshape(total, dimension)
-    return Cached(rows, width, height, sizes) if _sound(rows, firsts) else None
+    return Cached(rows, layout) if _sound(rows, firsts) else None
 
 
-def _sizes(value: bytes, frames: int) -> tuple[tuple[int, int], ...] | None:
-    end = HEADER.size + SIZE.size * frames
-    if len(value) < end:
+def _layout(value: bytes, header: Sequence[int]) -> Layout | None:
+    """Return what the views of an entry are; ``header`` is width, height, reach and flags."""
+    width, height, reach, flags = header
+    if not (_is_side(width) and _is_side(height)) or flags & ~(BEYOND | PARTIAL):
         return None
-    return tuple((height, width) for height, width in SIZE.iter_unpack(value[HEADER.size : end]))
+    sizes, views = [], []
+    for tall, wide, frame, background, left, top, right, bottom in VIEW.iter_unpack(value):
+        box = (left, top, right, bottom)
+        if background >= len(BACKGROUNDS) or (box != WHOLE and (left >= right or top >= bottom)):
+            return None
+        sizes.append((tall, wide))
+        views.append(View(frame, BACKGROUNDS[background], None if box == WHOLE else box))
+    beyond, partial = bool(flags & BEYOND), bool(flags & PARTIAL)
+    return Layout(width, height, tuple(sizes), tuple(views), reach, beyond, partial)
 
 
-def _counts(sizes: Sequence[tuple[int, int]], frames: int, shape: Shape) -> Sequence[int]:
-    """Return how many rows each frame has."""
-    return [shape.rows[size] for size in sizes] if shape.rows else [1] * frames
+def _counts(layout: Layout, shape: Shape) -> Sequence[int]:
+    """Return how many rows each view has."""
+    return [shape.rows[size] if shape.rows else 1 for size in layout.sizes]
 
 
 def _sound(rows: NDArray[np.float16], firsts: Sequence[int]) -> bool:
@@ -120,13 +138,14 @@ def _sound(rows: NDArray[np.float16], firsts: Sequence[int]) -> bool:
     return bool((sound | empty).all())
 
 
-def _whole(frames: int, at_most: int, shape: Shape) -> bool:
-    """Whether these are all frames that this member would judge.
+def _whole(layout: Layout, at_most: int, shape: Shape) -> bool:
+    """Whether these are views of all frames that this member would judge.
 
     A member with a lower limit may have left frames of an animation out.
     """
-    cut_short = frames >= at_most and at_most < shape.max_frames
-    return 1 <= frames <= shape.max_frames and not cut_short
+    cut_short = layout.frames >= at_most and at_most < shape.max_frames
+    known = not shape.rows or all(size in shape.rows for size in layout.sizes)
+    return known and layout.sound(shape.max_frames) and not cut_short
 
 
 def _is_side(pixels: int) -> bool:

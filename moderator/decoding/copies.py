@@ -12,6 +12,7 @@ from moderator.decoding.decode import Undecodable
 from moderator.decoding.decoder import Decoded, DecodeLimits
 from moderator.decoding.decoders import DecodePool
 from moderator.decoding.safe_copy import JFIF, is_plain
+from moderator.decoding.view import View
 from moderator.slots import CHANNELS, SlotArena
 
 SLOTS = 4
@@ -35,15 +36,15 @@ class CopyPool(DecodePool):
         self._copies = SlotArena(processes + SLOTS, max_side * max_side * CHANNELS)
         super().__init__(self._copies, spec, processes=processes, limits=limits, copy_side=max_side)
 
-    def copied(self, data: bytes, frame: int, timeout: float) -> bytes:
-        """Return the copy of a frame of an image, a JPEG; see ``safe_copy``.
+    def copied(self, data: bytes, view: View, timeout: float) -> bytes:
+        """Return the copy of a view's whole frame, a JPEG; see ``safe_copy``.
 
         Raises:
             Undecodable: The bytes are no image that is judged, or what came back is no copy.
             TimeoutError: It took longer than ``timeout`` seconds.
             CancelledError: The pool is closed.
         """
-        making = self.submit(data, frames=frame)
+        making = self.submit(data, view=view)
         try:
             decoded = making.result(timeout)
         except FutureTimeoutError:
@@ -51,7 +52,7 @@ class CopyPool(DecodePool):
                 making.add_done_callback(self._dropped)
             raise
         try:
-            ((_, length),) = decoded.frames
+            ((_, length),) = decoded.layout.sizes
             copy = self._copies.buffer(decoded.slot)[:length].tobytes()
         finally:
             self.release(decoded.slot)
@@ -70,8 +71,9 @@ class CopyPool(DecodePool):
 
     def _plausible(self, decoded: Decoded) -> bool:
         """Whether it is what a copy can be: its size within bounds, its bytes within a slot."""
-        within = all(1 <= side <= self._max_side for side in (decoded.width, decoded.height))
-        lengths = [length for rows, length in decoded.frames if rows == 1]
+        layout = decoded.layout
+        within = all(1 <= side <= self._max_side for side in (layout.width, layout.height))
+        lengths = [length for rows, length in layout.sizes if rows == 1]
         return within and [len(JFIF) < each <= self._copies.slot_bytes for each in lengths] == [
             True
         ]

@@ -29,7 +29,8 @@ from PIL import (
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
-from moderator.decoding.colour import rgb
+from moderator.decoding.colour import rgb, shown
+from moderator.decoding.view import WHOLE, Layout, View, sizes_of
 from moderator.errors import BadInput
 
 T = TypeVar("T")
@@ -91,19 +92,43 @@ class Undecodable(BadInput):
 class DecodedImage:
     """An image as a network takes it.
 
-    ``width`` and ``height`` are of the upright original in pixels, of its first frame where it is
-    animated. ``frames`` are uint8[height, width, 3], each of one of the input's sizes. ``reach``
-    is how many frames were there to choose from.
+    ``frames`` are uint8[height, width, 3], each of one of the input's sizes: what ``views`` see,
+    one by one. For the rest see ``Layout``.
     """
 
     width: int
     height: int
     frames: tuple[NDArray[np.uint8], ...]
+    views: tuple[View, ...] = (WHOLE,)
     reach: int = 1
+    beyond: bool = False
+    partial: bool = False
+
+    @property
+    def layout(self) -> Layout:
+        """What is judged of it."""
+        return Layout(
+            self.width,
+            self.height,
+            sizes_of(self.frames),
+            self.views,
+            self.reach,
+            self.beyond,
+            self.partial,
+        )
 
 
-def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) -> DecodedImage:
+def decode(
+    data: bytes,
+    spec: InputSpec,
+    *,
+    max_pixels: int,
+    max_frames: int,
+    seed: int = 0,  # noqa: ARG001
+) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
+
+    What is transparent is shown on white and on black, as two views of the same frame.
 
     An animation gives its first, its last and evenly spread frames between. Frames build on those
     before them, so reaching one costs decoding all before it: an animation is looked at as far as
@@ -114,7 +139,8 @@ def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) ->
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
         spec: The sizes that the network takes.
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
-        max_frames: Most frames to return, at least 1.
+        max_frames: Most frames to look at, at least 1.
+        seed: Chooses among frames, so that who posts cannot know which are looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
@@ -124,16 +150,13 @@ def decode(data: bytes, spec: InputSpec, *, max_pixels: int, max_frames: int) ->
     )
 
 
-def upright(
-    data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
-) -> Image.Image:
-    """Decode one of the frames that ``decode`` gives, for people to look at.
+def upright(data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
+    """Decode the frame of one of the views that ``decode`` gives, for people to look at.
 
     Args:
         data: The file, as ``decode`` takes it.
-        frame: Its number among those; the last one where there are fewer.
+        view: Its frame and background; the whole frame is shown, whatever part of it is seen.
         max_pixels: As ``decode`` takes it.
-        max_frames: As ``decode`` takes it.
         max_side: Longest side in pixels; what is larger is made smaller.
 
     Returns:
@@ -145,9 +168,7 @@ def upright(
     return _guarded(
         data,
         max_pixels,
-        lambda kind: _shown(
-            kind, data, frame, max_pixels=max_pixels, max_frames=max_frames, max_side=max_side
-        ),
+        lambda kind: _upright(kind, data, view, max_pixels=max_pixels, max_side=max_side),
     )
 
 
@@ -208,6 +229,7 @@ def _decoded(
         return _jpeg(image, spec)
     width = height = 0
     frames: list[NDArray[np.uint8]] = []
+    views: list[View] = []
     within = reach(kind, image, data, max_pixels)
     for position in spread(within, max_frames):
         image.seek(position)
@@ -216,16 +238,17 @@ def _decoded(
         # A PNG's may stand behind its pixels.
         _forget_xmp(image)
         # Pillow turns a TIFF itself when it loads.
-        upright = _turned(rgb(image), 1 if kind == "TIFF" else _orientation(image))
-        if not frames:
-            width, height = upright.size
-        frames.append(prepare(upright, spec))
-    return DecodedImage(width, height, tuple(frames), within)
+        orientation = 1 if kind == "TIFF" else _orientation(image)
+        for background, flat in shown(image).items():
+            upright = _turned(flat, orientation)
+            if not frames:
+                width, height = upright.size
+            frames.append(prepare(upright, spec))
+            views.append(View(position, background))
+    return DecodedImage(width, height, tuple(frames), tuple(views), within)
 
 
-def _shown(
-    kind: str, data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
-) -> Image.Image:
+def _upright(kind: str, data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
     image = DECODERS[kind](io.BytesIO(data))
     _check_size(image, max_pixels)
     _forget_xmp(image)
@@ -236,15 +259,14 @@ def _shown(
         image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
         image.load()
     else:
-        positions = spread(reach(kind, image, data, max_pixels), max_frames)
-        image.seek(positions[min(frame, len(positions) - 1)])
+        image.seek(view.frame)
         _check_size(image, max_pixels)
         image.load()
         _forget_xmp(image)
         orientation = 1 if kind == "TIFF" else _orientation(image)
-    shown = _turned(rgb(image), orientation)
-    shown.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return shown
+    turned = _turned(rgb(image, view.background), orientation)
+    turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return turned
 
 
 def _forget_xmp(image: Image.Image) -> None:

@@ -27,10 +27,12 @@ from models.spec import InputSpec
 from moderator.decoding import sandbox
 from moderator.decoding.decode import Undecodable, decode
 from moderator.decoding.safe_copy import safe_copy
+from moderator.decoding.view import BACKGROUNDS, Layout, View
 from moderator.slots import ArenaHandle, SlotArena
 
-REQUEST = struct.Struct("<IIQ")
-"""Before an image's bytes: the slot to decode into, most frames, and how many bytes follow."""
+REQUEST = struct.Struct("<IIQIBQ")
+"""Before an image's bytes: the slot to decode into, most frames, the seed that chooses them; of the
+view that a copy is to show, the frame and the code of its background; how many bytes follow."""
 
 FORK = struct.Struct("<q")
 """Asked of the nursery, with a socket: the dead process to reap, or 0. Answered: the new one's."""
@@ -123,44 +125,45 @@ def serve(
     """
     stream = connection.makefile("rb")
     while header := stream.read(REQUEST.size):
-        slot, frames, length = REQUEST.unpack(header)
+        slot, frames, seed, frame, background, length = REQUEST.unpack(header)
         data = stream.read(length)
         if len(data) < length:
             raise EOFError
         _allow_cpu(timeout)
         if copy_side:
-            answer = _copied(data, arena.buffer(slot), frames, limits, copy_side)
+            view = View(frame, BACKGROUNDS[background])
+            answer = _copied(data, arena.buffer(slot), view, limits["max_pixels"], copy_side)
         else:
-            fewer = {**limits, "max_frames": min(frames, limits["max_frames"])}
+            fewer = {**limits, "max_frames": min(frames, limits["max_frames"]), "seed": seed}
             answer = _answer(data, slot, arena, spec, fewer)
         connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _answer(
     data: bytes, slot: int, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
-) -> list[Any] | str:
+) -> dict[str, Any] | str:
     try:
         image = decode(data, spec, **limits)
     except Undecodable as error:
         return error.cause
-    sizes = [frame.shape[:2] for frame in image.frames]
-    for number, (frame, size) in enumerate(zip(image.frames, sizes, strict=True)):
+    layout = image.layout
+    for number, (frame, size) in enumerate(zip(image.frames, layout.sizes, strict=True)):
         arena.frame(slot, number, *size)[...] = frame
-    return [image.width, image.height, sizes, image.reach]
+    return layout.to_json()
 
 
 def _copied(
-    data: bytes, room: NDArray[np.uint8], frame: int, limits: Mapping[str, int], side: int
-) -> list[Any] | str:
+    data: bytes, room: NDArray[np.uint8], view: View, max_pixels: int, side: int
+) -> dict[str, Any] | str:
     """Answer with the size of a safe copy, and how many of the slot's bytes it has."""
     try:
-        copy = safe_copy(data, frame, max_side=side, **limits)
+        copy = safe_copy(data, view, max_side=side, max_pixels=max_pixels)
     except Undecodable as error:
         return error.cause
     if len(copy.data) > len(room):
         return "memory"
     room[: len(copy.data)] = np.frombuffer(copy.data, np.uint8)
-    return [copy.width, copy.height, [[1, len(copy.data)]], 1]
+    return Layout(copy.width, copy.height, ((1, len(copy.data)),)).to_json()
 
 
 def _die_with_parent() -> None:

@@ -5,15 +5,17 @@ Decides nothing: what becomes of an image whose process dies is the pool's to sa
 
 import contextlib
 import json
+import os
 import socket
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from moderator.decoding.decode import CAUSES
 from moderator.decoding.decode_process import READY, REQUEST, UNCONFINED
+from moderator.decoding.view import BACKGROUNDS, WHOLE, Layout, View
 
 SEND_BUFFER = 2**20
 """Bytes of the next image that the kernel takes while a process decodes (as far as it allows)."""
@@ -37,16 +39,11 @@ MAX_ANSWER = 2**16
 class Decoded:
     """Where a decoded image lies.
 
-    ``slot`` holds its frames, ``frames`` are the (height, width) in pixels of each; ``width`` and
-    ``height`` are those of the upright original in pixels. ``reach`` is how many frames there were
-    to choose from.
+    ``slot`` holds what each view of ``layout`` sees, in their order.
     """
 
     slot: int
-    frames: tuple[tuple[int, int], ...]
-    width: int
-    height: int
-    reach: int = 1
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +66,17 @@ class DecodeLimits:
 class Job:
     """An image to decode.
 
-    ``frames`` is how many of an animation's are wanted at most. ``deaths`` counts the processes
-    that it has cost, ``nursery_deaths`` how often the nursery ended while it was decoded;
-    ``spent`` is the seconds it has had from processes that it cost.
+    ``frames`` is how many of an animation's are wanted at most; ``view`` is what a copy is to show.
+    ``seed`` chooses among frames; it stays the same when the image is tried again. ``deaths``
+    counts the processes that it has cost, ``nursery_deaths`` how often the nursery ended while it
+    was decoded; ``spent`` is the seconds it has had from processes that it cost.
     """
 
     data: bytes
     future: Future[Decoded]
     frames: int
+    view: View = WHOLE
+    seed: int = field(default_factory=lambda: int.from_bytes(os.urandom(8)))
     slot: int = NO_SLOT
     deaths: int = 0
     nursery_deaths: int = 0
@@ -128,7 +128,10 @@ class Decoder:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._begin(now)
-        header = REQUEST.pack(job.slot, job.frames, len(job.data))
+        background = BACKGROUNDS.index(job.view.background)
+        header = REQUEST.pack(
+            job.slot, job.frames, job.seed, job.view.frame, background, len(job.data)
+        )
         self._outbox.extend((memoryview(header), memoryview(job.data)))
         self.send()
 
@@ -234,8 +237,6 @@ def _parsed(line: bytes, slot: int) -> Decoded | str:
         answer = json.loads(line)
         if isinstance(answer, str) and answer in CAUSES:
             return answer
-        width, height, sizes, reach = answer
-        frames = tuple((int(tall), int(wide)) for tall, wide in sizes)
-        return Decoded(slot, frames, int(width), int(height), int(reach))
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        return Decoded(slot, Layout.from_json(answer))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{line[:80]!r}") from error

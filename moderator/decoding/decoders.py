@@ -22,6 +22,7 @@ from moderator.decoding.animation import MAX_REACH
 from moderator.decoding.decode import MIN_SIDE, Undecodable
 from moderator.decoding.decoder import NO_SLOT, Decoded, DecodeLimits, Decoder, Job
 from moderator.decoding.nursery import Nursery
+from moderator.decoding.view import WHOLE, View, most_views
 from moderator.slots import SlotArena
 
 __all__ = ["DecodeLimits", "DecodePool", "Decoded"]
@@ -62,11 +63,14 @@ class DecodePool:
     the order of submission.
 
     Args:
-        arena: The slots; each must have as many frames as ``limits`` allows.
+        arena: The slots; each must have room for the views of as many frames as ``limits`` allows.
         spec: The sizes that the network takes.
         processes: How many decode processes there are.
         limits: What an image may take.
         copy_side: Instead of frames for the network, make safe copies of this longest side.
+
+    Raises:
+        ValueError: The slots have too little room.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class DecodePool:
         limits: DecodeLimits,
         copy_side: int = 0,
     ) -> None:
+        if not copy_side and arena.frames < most_views(limits.max_frames):
+            raise ValueError(f"slots of {arena.frames} frames for {limits.max_frames} of an image")
         self._arena = arena
         self._limits = limits
         self._sizes = frozenset(spec.sizes)
@@ -85,7 +91,7 @@ class DecodePool:
             "input": spec.to_json(),
             "memory": limits.memory,
             "max_pixels": limits.max_pixels,
-            "max_frames": limits.max_frames if copy_side else min(limits.max_frames, arena.frames),
+            "max_frames": limits.max_frames,
             "copy_side": copy_side,
             "timeout": limits.timeout,
             "sandbox": limits.sandbox,
@@ -121,13 +127,15 @@ class DecodePool:
         in_hand = sum(len(decoder.jobs) for decoder in tuple(self._decoders))
         return len(self._queue) + len(self._suspects) + in_hand
 
-    def submit(self, data: bytes, *, frames: int | None = None) -> Future[Decoded]:
+    def submit(
+        self, data: bytes, *, frames: int | None = None, view: View | None = None
+    ) -> Future[Decoded]:
         """Begin to decode an image; never waits.
 
         Args:
             data: The file.
-            frames: Frames of an animation that are wanted at most; None: as the limits say. Where
-                copies are made, the number of the frame that is wanted.
+            frames: Frames of an animation that are wanted at most; None: as the limits say.
+            view: Where copies are made, what they are to show.
 
         Returns:
             A future that raises ``Undecodable`` where the bytes are no image that is judged. Once
@@ -139,7 +147,7 @@ class DecodePool:
                 future.cancel()
                 return future
             wanted = self._limits.max_frames if frames is None else frames
-            self._queue.append(Job(data, future, wanted))
+            self._queue.append(Job(data, future, wanted, view or WHOLE))
         self._wake()
         return future
 
@@ -296,12 +304,13 @@ class DecodePool:
             logger.warning("decode processes run without their sandbox: %s", reason)
 
     def _plausible(self, decoded: Decoded) -> bool:
-        """Whether it is what ``decode`` can give: some frames of the input's sizes."""
-        width, height = decoded.width, decoded.height
-        known = all(size in self._sizes for size in decoded.frames)
-        sound = min(width, height) >= MIN_SIDE and width * height <= self._limits.max_pixels
-        fitting = 1 <= len(decoded.frames) <= min(decoded.reach, self._arena.frames)
-        return known and sound and fitting and decoded.reach <= MAX_REACH
+        """Whether it is what ``decode`` can give: some views of the input's sizes."""
+        layout = decoded.layout
+        width, height = layout.width, layout.height
+        known = all(size in self._sizes for size in layout.sizes)
+        sides = min(width, height) >= MIN_SIDE and width * height <= self._limits.max_pixels
+        fitting = layout.sound(self._limits.max_frames) and layout.reach <= MAX_REACH
+        return known and sides and fitting
 
     def _bury(self, decoder: Decoder, cause: str) -> None:
         """Replace a process; the image that it was at is suspect, those behind it are not."""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from moderator.decoding.decode import upright
+from moderator.decoding.view import View
 
 QUALITY = 85
 """Of the JPEG, with halved chroma: what people need to see is there, at a tenth of the pixels."""
@@ -35,24 +36,21 @@ class SafeCopy:
     height: int
 
 
-def safe_copy(
-    data: bytes, frame: int, *, max_pixels: int, max_frames: int, max_side: int
-) -> SafeCopy:
+def safe_copy(data: bytes, view: View, *, max_pixels: int, max_side: int) -> SafeCopy:
     """Return a frame of an image anew as JPEG: upright, RGB, without EXIF, ICC, XMP or comment.
 
     The same bytes and figures give the same copy. Colour profiles are ignored, as for networks.
 
     Args:
         data: The file.
-        frame: Number of the frame among those that are judged.
+        view: The frame that is shown, whole, and on which background.
         max_pixels: As ``decode`` takes it.
-        max_frames: As ``decode`` takes it.
         max_side: Longest side of the copy in pixels.
 
     Raises:
         Undecodable: It is no image that is judged.
     """
-    image = upright(data, frame, max_pixels=max_pixels, max_frames=max_frames, max_side=max_side)
+    image = upright(data, view, max_pixels=max_pixels, max_side=max_side)
     # From the pixels alone: an encoder would write what an image remembers of its file.
     file = io.BytesIO()
     Image.fromarray(np.asarray(image)).save(file, "JPEG", quality=QUALITY)

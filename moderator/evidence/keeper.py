@@ -18,6 +18,7 @@ from prometheus_client import Counter, Histogram
 from moderator.caching.breaker import Breaker
 from moderator.decisions import Decided, DecidedImage
 from moderator.decoding.decode import Undecodable
+from moderator.decoding.view import WHOLE, View
 from moderator.evidence.deletions import Deletions
 from moderator.evidence.store import EvidenceStore, copy_name
 from moderator.evidence.threads import Threads
@@ -47,8 +48,8 @@ CAUSES = {Undecodable: "decode", TimeoutError: "timeout", CancelledError: "timeo
 class Copying(Protocol):
     """The part of a copy pool that keeping uses."""
 
-    def copied(self, data: bytes, frame: int, timeout: float) -> bytes:
-        """Return a copy of a frame of an image."""
+    def copied(self, data: bytes, view: View, timeout: float) -> bytes:
+        """Return a copy of the frame of an image that a view sees."""
         ...
 
 
@@ -124,7 +125,7 @@ class Keeper:
             _key(each.post, image): (each.post, image)
             for each in decided
             for image in each.images
-            if image.digest in data and image.decision.frame is not None
+            if image.digest in data and image.view is not None
         }
         if not wanted:
             return {}
@@ -136,22 +137,22 @@ class Keeper:
     def _begun(
         self, post: Post, image: DecidedImage, data: Mapping[str, bytes], end: float
     ) -> "Future[str | None]":
-        digest, frame = image.digest or "", image.decision.frame or 0
+        digest, view = image.digest or "", image.view or WHOLE
         if self._threads.waiting >= MAX_WAITING:
             refused: Future[str | None] = Future()
             refused.cancel()
             return refused
-        make = partial(self._copy, data[digest], frame, end)
+        make = partial(self._copy, data[digest], view, end)
         keep: Callable[[], str | None] = partial(
-            self._store.keep, post.post_id, post.record, copy_name(digest, frame), make
+            self._store.keep, post.post_id, post.record, copy_name(digest, view), make
         )
         return self._threads.submit(keep)
 
-    def _copy(self, data: bytes, frame: int, end: float) -> bytes:
+    def _copy(self, data: bytes, view: View, end: float) -> bytes:
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError("nobody waits for the copy any more")
-        return self._copying.copied(data, frame, left)
+        return self._copying.copied(data, view, left)
 
     def _taken(self, future: "Future[str | None]") -> str | None:
         """Return where a copy lies, None where it does not; the breaker is told how it went."""
@@ -190,11 +191,11 @@ class Keeper:
             logger.error("removing what deleted posts showed takes over %g s", self._timeout)
 
 
-_Key = tuple[str, str, int]
+_Key = tuple[str, str, View | None]
 
 
 def _key(post: Post, image: DecidedImage) -> _Key:
-    return post.decision_id, image.digest or "", image.decision.frame or 0
+    return post.decision_id, image.digest or "", image.view
 
 
 def _with_evidence(decided: Decided, found: Mapping[_Key, str | None]) -> Decided:

@@ -5,7 +5,7 @@ them does. There is no database; these small files say all (``ab`` are the first
 follows, so that no folder grows large)::
 
     copies/ab/cd/<copy>.jpg         the copy; its name is the content digest of the picture, and
-                                    ``-<n>`` where it is of an animation's n-th frame judged
+                                    ``View.copy_suffix`` of what it shows
     named/ab/<copy>/<post>          a post shows the copy; <post> is the SHA-256 of its id
     named/ab/<copy>/removing-<n>    somebody is about to remove the copy; <n> is random
     posts/ab/<post>/<copy>          the same as ``named``, to be found by the post
@@ -42,6 +42,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+from moderator.decoding.view import View
 from moderator.errors import Unavailable
 from moderator.evidence.files import Files
 from moderator.records import Record
@@ -111,10 +112,9 @@ def post_name(post_id: str) -> str:
     return hashlib.sha256(post_id.encode(errors="backslashreplace")).hexdigest()
 
 
-def copy_name(digest: str, frame: int) -> str:
-    """Return the name of the copy of a picture's frame; digests as ``records.digest`` gives."""
-    plain = digest.removeprefix("sha256:")
-    return f"{plain}-{frame}" if frame else plain
+def copy_name(digest: str, view: View) -> str:
+    """Return the name of the copy of a picture's view; digests as ``records.digest`` gives."""
+    return digest.removeprefix("sha256:") + view.copy_suffix
 
 
 class EvidenceStore:

@@ -178,9 +178,9 @@ class Shadow:
         if slot is None:
             return None
         theirs = decoding.result()
-        for number, size in enumerate(theirs.frames):
+        for number, size in enumerate(theirs.layout.sizes):
             ours.frame(slot, number, *size)[...] = arena.frame(theirs.slot, number, *size)
-        copied.set_result(Decoded(slot, theirs.frames, theirs.width, theirs.height))
+        copied.set_result(Decoded(slot, theirs.layout))
         return copied
 
     def _run(self) -> None:
@@ -236,10 +236,8 @@ def _embedded(batch: Batch) -> Batch:
         name: Seen(
             name,
             fault=each.fault,
-            width=each.width,
-            height=each.height,
+            layout=each.layout,
             cached=each.cached,
-            sizes=each.sizes,
             embeddings=each.embeddings,
             shed=each.shed,
         )

@@ -185,21 +185,21 @@ def test_an_image_is_as_bad_as_its_worst_frame_the_first_of_equals():
 
     def decided(*frames):
         found = decide_image(frames, POLICY, TYPES, Actions())
-        return found.reason, found.frame
+        return found.reason, found.view
 
     assert decided(harmless, missed, gun) == ("match", 2)
     assert decided(weaker, gun) == ("match", 1)
     assert decided(gun, harmless, gun) == ("match", 0)
     assert decided(harmless, missed) == ("near-miss", 1)
     assert decided(harmless, harmless) == ("no-match", 0)
-    with pytest.raises(ValueError, match="without frames"):
+    with pytest.raises(ValueError, match="without views"):
         decided()
 
 
 def test_an_override_that_passes_wins_over_a_match():
     frames = [near(firearm("glock", 0.9))]
     found = decide_image(frames, POLICY, TYPES, Actions(), Override("v1", ""))
-    assert (found.decision, found.reason, found.types, found.frame) == ("pass", "override", (), 0)
+    assert (found.decision, found.reason, found.types, found.view) == ("pass", "override", (), 0)
     assert found.evidence[0].id == "v1"
     assert (found.evidence[0].kind, found.evidence[0].similarity) == ("override", 1.0)
     assert found.evidence[1].type == "glock"
@@ -314,9 +314,9 @@ REGIONAL = replace(POLICY, region_margin=0.05)
 def test_a_region_needs_the_margin_more_than_the_whole() -> None:
     gun, none = near(firearm("glock", 0.73)), near()
     whole = decide_image([gun, none], REGIONAL, TYPES, Actions(), rows=[2])
-    assert (whole.reason, whole.frame, whole.region) == ("match", 0, 0)
+    assert (whole.reason, whole.view, whole.region) == ("match", 0, 0)
     part = decide_image([none, gun], REGIONAL, TYPES, Actions(), rows=[2])
-    assert (part.reason, part.frame, part.region) == ("near-miss", 0, 1)
+    assert (part.reason, part.view, part.region) == ("near-miss", 0, 1)
     nearer = near(firearm("glock", 0.76))
     part = decide_image([none, none, nearer], REGIONAL, TYPES, Actions(), rows=[3])
     assert (part.reason, part.region) == ("match", 2)
@@ -327,9 +327,9 @@ def test_a_region_needs_the_margin_more_than_the_whole() -> None:
 def test_regions_of_later_frames_are_counted_within_them() -> None:
     none, gun = near(), near(firearm("ak", 0.95))
     found = decide_image([none, none, none, none, gun], REGIONAL, TYPES, Actions(), rows=[3, 2])
-    assert (found.reason, found.frame, found.region) == ("match", 1, 1)
+    assert (found.reason, found.view, found.region) == ("match", 1, 1)
     found = decide_image([none, none, none], REGIONAL, TYPES, Actions(), rows=[1, 2])
-    assert (found.reason, found.frame, found.region) == ("no-match", 0, 0)
+    assert (found.reason, found.view, found.region) == ("no-match", 0, 0)
 
 
 def test_rows_that_are_not_as_many_as_the_neighbours_are_refused() -> None:
@@ -345,13 +345,13 @@ def test_regions_never_make_an_image_better_and_without_a_margin_count_as_frames
     parts = decide_image(lists, policy, TYPES, Actions(), rows=[len(lists)])
     assert SEVERITY[parts.reason] >= SEVERITY[whole.reason]
     frames = decide_image(lists, policy, TYPES, Actions())
-    assert parts == replace(frames, frame=0, region=frames.frame)
+    assert parts == replace(frames, view=0, region=frames.view)
 
 
 def test_what_is_said_of_a_picture_is_said_of_the_whole() -> None:
     rows = [near(), near(firearm("glock", 0.9))]
     found = decide_image(rows, REGIONAL, TYPES, Actions(), Override("v1", "ak"), rows=[2])
-    assert (found.reason, found.frame, found.region) == ("override", 0, 0)
+    assert (found.reason, found.view, found.region) == ("override", 0, 0)
 
 
 def test_the_soft_rule_scores_by_support() -> None:

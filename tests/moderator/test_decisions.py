@@ -17,7 +17,9 @@ from moderator.decide import (
     unjudged,
 )
 from moderator.decisions import Decided, DecidedImage, Provenance, outgoing, to_json
+from moderator.decoding.view import Layout, View
 from moderator.records import MAX_ID, Post, Record, digest, parse_post
+from tests.moderator.layouts import layout, still
 from tests.moderator.schemas import schema
 
 NETWORK = "sha256:" + "ab" * 32
@@ -29,6 +31,7 @@ IMAGE_FIELDS = {
     "image_id", "decision", "reason", "types", "prototypes", "region", "digest", "evidence",
 }  # fmt: skip
 ROOM = 100_000
+SHOWN = layout(640, 480, (64, 64), (64, 64))
 
 
 def record(value=b"value", key=b"p1", headers=(), topic="posts") -> Record:
@@ -41,16 +44,21 @@ def matched(image_id="0", *, cached=False, dimension=4) -> DecidedImage:
         "match",
         (TypeScore("glock", "pistol", "Glock 17", 0.93),),
         (Evidence("a/1", "glock", "firearm", 0.91), Evidence("t/1", "toy", "lookalike", 0.4)),
-        frame=1,
+        view=1,
     )
     embedding = np.arange(dimension, dtype=np.float16) / dimension
-    return DecidedImage(image_id, decision, digest(b"x"), 640, 480, cached, embedding)
+    return DecidedImage(image_id, decision, digest(b"x"), SHOWN, cached, embedding)
 
 
 def passed(image_id="1", *, cached=True) -> DecidedImage:
     embedding = np.ones(4, np.float16)
     return DecidedImage(
-        image_id, ImageDecision("pass", "no-match", frame=0), digest(b"y"), 2, 1, cached, embedding
+        image_id,
+        ImageDecision("pass", "no-match", view=0),
+        digest(b"y"),
+        still(2, 1),
+        cached,
+        embedding,
     )
 
 
@@ -113,7 +121,7 @@ def test_a_decision_holds_every_field_of_the_design():
 def test_a_judged_image_has_its_region_evidence_and_digest():
     image = to_json(decided(matched()))["images"][0]
     assert image["region"] == {"x": 0, "y": 0, "width": 640, "height": 480}
-    assert (image["frame"], image["digest"], image["evidence"]) == (1, digest(b"x"), None)
+    assert (image["frame"], image["digest"], image["evidence"]) == (2, digest(b"x"), None)
     assert image["prototypes"] == [
         {"id": "a/1", "type": "glock", "kind": "firearm", "similarity": 0.91},
         {"id": "t/1", "type": "toy", "kind": "lookalike", "similarity": 0.4},
@@ -277,11 +285,11 @@ def test_a_decision_of_twenty_images_with_huge_ids_stays_below_a_megabyte():
         "match",
         tuple(TypeScore(f"{place}{long}", long, long, 0.5) for place in range(5)),
         tuple(Evidence(long, long, "firearm", 0.5) for _ in range(5)),
-        frame=0,
+        view=0,
     )
     embedding = np.ones(2048, np.float16)
     images = [
-        DecidedImage(image.image_id, decision, digest(b""), 9, 9, False, embedding)
+        DecidedImage(image.image_id, decision, digest(b""), still(9, 9), False, embedding)
         for image in post.images
     ]
     for each in outgoing(decided(*images, post=post), room=ROOM):
@@ -340,7 +348,7 @@ shares = st.floats(0, 1)
 @given(sides, sides, shares, shares, shares, shares)
 def test_a_region_is_a_box_of_whole_pixels_inside_the_image(width, height, x, y, w, h) -> None:
     box = (x, y, min(w, 1 - x), min(h, 1 - y))
-    image = replace(passed(), width=width, height=height, box=box)
+    image = replace(passed(), layout=still(width, height), box=box)
     region = image.region
     assert all(isinstance(value, int) for value in region.values())
     for begin, size, side, at, share in (
@@ -360,7 +368,9 @@ def test_a_region_is_a_box_of_whole_pixels_inside_the_image(width, height, x, y,
 def test_a_region_whose_shares_are_rounded_touches_no_pixel_more() -> None:
     for cells in range(1, 20):
         for cell in range(cells):
-            image = replace(passed(), width=cells * 7, box=(cell / cells, 0, 1 / cells, 1))
+            image = replace(
+                passed(), layout=still(cells * 7, 1), box=(cell / cells, 0, 1 / cells, 1)
+            )
             assert (image.region["x"], image.region["width"]) == (cell * 7, 7)
 
 
@@ -373,3 +383,16 @@ def test_the_region_that_decided_is_published_and_the_whole_where_it_was_that() 
         {"x": 0, "y": 0, "width": 2, "height": 1},
         None,
     ]
+
+
+def test_the_view_that_decided_and_what_was_out_of_reach_are_published() -> None:
+    plain = to_json(decided(passed()))["images"][0]
+    assert not {"background", "frames", "partial"} & set(plain)
+    views = (View(4, "white"), View(4, "black"), View(9))
+    shown = Layout(64, 48, ((64, 64),) * 3, views, reach=12, beyond=True, partial=True)
+    body = to_json(decided(replace(matched(), layout=shown)))
+    image = body["images"][0]
+    assert (image["frame"], image["background"]) == (4, "black")
+    assert image["frames"] == {"judged": 2, "reached": 12, "beyond": True}
+    assert image["partial"] is True
+    assert not list(schema("decision-1").iter_errors(body))

@@ -26,6 +26,7 @@ from moderator.demo.drawings import draw, names
 from moderator.judge import run_decide
 from moderator.records import Post, PostImage, Record
 from moderator.settings import Settings, load_settings
+from tests.moderator.layouts import still
 from tests.moderator.schemas import schema
 
 pytestmark = pytest.mark.slow
@@ -170,7 +171,7 @@ def test_what_the_cache_kept_for_a_member_without_regions_is_embedded_anew(parts
     data = scene(3, seed=4)
     row = np.zeros((1, parts.release.index.dimension), np.float16)
     row[0, 0] = 1
-    parts.cache.put_many({digest(data): Cached(row, 2 * QUARTER, 2 * QUARTER)})
+    parts.cache.put_many({digest(data): Cached(row, still(2 * QUARTER, 2 * QUARTER))})
     (one,) = decided(parts, data)
     assert not one.images[0].cached
     assert region(one) == (*corner(3), QUARTER, QUARTER)
@@ -250,7 +251,7 @@ def test_late_posts_are_judged_without_regions_then_by_one_frame_and_fresh_ones_
     assert [each.decision.reason for each in found] == ["match", "match"]
     assert [shed(each) for each in found] == [None, None]
     assert not any(each.images[0].cached for each in found)
-    assert found[1].images[0].decision.frame == 1
+    assert found[1].images[0].view.frame == 1
     found = decided(hasty, small, moving, timestamp=NEVER)
     assert all(each.images[0].cached for each in found)
 

@@ -15,6 +15,7 @@ from moderator.caching.cached import Cached
 from moderator.caching.redis_cache import RedisCache
 from moderator.caching.redis_value import Shape
 from moderator.errors import BadSettings, ModeratorError, Unavailable
+from tests.moderator.layouts import layout, still
 from tests.services.process import wait_until
 from tests.services.redis import RedisService
 
@@ -24,7 +25,7 @@ SHAPE = Shape(dimension=32, max_frames=3)
 def _cached(seed: int, frames: int = 1, dimension: int = 32) -> Cached:
     rows = np.random.default_rng(seed).normal(size=(frames, dimension))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return Cached(rows.astype(np.float16), 640 + seed, 480)
+    return Cached(rows.astype(np.float16), layout(640 + seed, 480, *[(64, 64)] * frames))
 
 
 def _entries(count: int = 3) -> dict[str, Cached]:
@@ -33,8 +34,7 @@ def _entries(count: int = 3) -> dict[str, Cached]:
 
 def _same(found: dict[str, Cached], expected: dict[str, Cached]) -> bool:
     return found.keys() == expected.keys() and all(
-        np.array_equal(found[name].embeddings, one.embeddings)
-        and (found[name].width, found[name].height) == (one.width, one.height)
+        np.array_equal(found[name].embeddings, one.embeddings) and found[name].layout == one.layout
         for name, one in expected.items()
     )
 
@@ -82,7 +82,7 @@ class TestMemoryCache:
     def test_rows_of_a_batch_do_not_keep_the_batch(self):
         batch = np.tile(_cached(1).embeddings, (1000, 1))
         cache = MemoryCache(10)
-        cache.put_many({"sha256:a": Cached(batch[5:6], 10, 10)})
+        cache.put_many({"sha256:a": Cached(batch[5:6], still(10, 10))})
         batch[:] = 0
         kept = cache.get_many(["sha256:a"])["sha256:a"].embeddings
         assert kept.base is None
@@ -213,14 +213,14 @@ class TestRedisCache:
     ):
         shape = Shape(32, 3, {(64, 64): 3})
         regional = RedisCache(_settings(redis_service), network, shape)
-        entry = replace(_cached(7, 3), sizes=((64, 64),))
+        entry = replace(_cached(7, 3), layout=still(640, 480))
         _written(cache, _entries(1))
         (name,) = _entries(1)
         _written(regional, {name: entry})
         assert _same(cache.get_many([name]), _entries(1))
         found = regional.get_many([name])
         assert _same(found, {name: entry})
-        assert found[name].sizes == ((64, 64),)
+        assert found[name].layout.sizes == ((64, 64),)
         regional.close()
 
     def test_a_value_that_is_garbage_is_a_miss_and_is_written_anew(

@@ -14,8 +14,9 @@ from moderator.caching.cache import check_redis
 from moderator.caching.cached import Cached
 from moderator.caching.redis_cache import RedisCache
 from moderator.caching.redis_client import redis_client
-from moderator.caching.redis_value import HEADER, MAGIC, VERSION, Shape
+from moderator.caching.redis_value import HEADER, MAGIC, VERSION, VIEW, Shape
 from moderator.errors import BadSettings
+from tests.moderator.layouts import still
 from tests.services.certificates import Authority
 from tests.services.process import wait_until
 from tests.services.redis import SecureRedisService
@@ -28,7 +29,10 @@ PASSWORD = "r1ght-password"
 def entries(count: int) -> dict[str, Cached]:
     rows = np.random.default_rng(0).normal(size=(count, 1, 32))
     rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    return {f"sha256:{n:064x}": Cached(row.astype(np.float16), 9, 9) for n, row in enumerate(rows)}
+    return {
+        f"sha256:{n:064x}": Cached(row.astype(np.float16), still(9, 9))
+        for n, row in enumerate(rows)
+    }
 
 
 def count(result: str) -> float:
@@ -137,8 +141,9 @@ class TestPoisoned:
 
 
 def _value(of: dict[str, object], row: np.ndarray) -> bytes:
-    head = HEADER.pack(MAGIC, of["version"], 1, 3, 32, 9, 9, of["network"])
-    return head + struct.pack("<32e", *row.tolist())
+    head = HEADER.pack(MAGIC, of["version"], 1, 3, 32, 9, 9, 1, 0, of["network"])
+    view = VIEW.pack(64, 64, 0, 0, 0, 0, 0, 0)
+    return head + view + struct.pack("<32e", *row.tolist())
 
 
 @pytest.fixture(scope="module")

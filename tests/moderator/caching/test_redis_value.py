@@ -6,15 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderator.caching.cached import Cached
-from moderator.caching.redis_value import HEADER, MAGIC, Shape, decode, encode
+from moderator.caching.redis_value import HEADER, MAGIC, VIEW, Shape, decode, encode
+from moderator.decoding.view import Layout, View, most_views
+from tests.moderator.layouts import layout, still
 
 SHAPE = Shape(dimension=24, max_frames=3)
+SQUARE, WIDE = (64, 64), (48, 80)
 
 
 def _cached(frames: int = 2, dimension: int = 24, width: int = 640, height: int = 480) -> Cached:
     rows = np.random.default_rng(frames).normal(size=(frames, dimension))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return Cached(rows.astype(np.float16), width, height)
+    return Cached(rows.astype(np.float16), layout(width, height, *[SQUARE] * frames))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
@@ -22,21 +25,23 @@ def test_what_was_encoded_comes_back(frames):
     cached = _cached(frames)
     back = decode(encode(cached, SHAPE), SHAPE)
     assert back is not None
-    assert (back.width, back.height) == (640, 480)
+    assert back.layout == cached.layout
     assert back.embeddings.dtype == np.float16
     np.testing.assert_array_equal(back.embeddings, cached.embeddings)
 
 
 def test_the_layout_is_the_documented_one():
     value = encode(_cached(1), SHAPE)
-    assert struct.unpack("<4sHHHHII8s", value[:28]) == (
-        MAGIC, 3, 1, 3, 24, 640, 480, bytes(8)
+    assert struct.unpack("<4sHHHHIIIB8s", value[:33]) == (
+        MAGIC, 5, 1, 3, 24, 640, 480, 1, 0, bytes(8)
     )  # fmt: skip
-    assert len(value) == 28 + 2 * 24
+    assert struct.unpack("<HHIB4I", value[33:58]) == (64, 64, 0, 0, 0, 0, 0, 0)
+    assert len(value) == 58 + 2 * 24
 
 
 def _with(value: bytes, **changes: int | bytes) -> bytes:
-    names = ("magic", "version", "frames", "at_most", "dimension", "width", "height", "network")
+    names = ("magic", "version", "views", "at_most", "dimension", "width", "height", "reach",
+             "flags", "network")  # fmt: skip
     header = dict(zip(names, HEADER.unpack_from(value), strict=True)) | changes
     return HEADER.pack(*header.values()) + value[HEADER.size :]
 
@@ -45,13 +50,15 @@ def _with(value: bytes, **changes: int | bytes) -> bytes:
     "change",
     [
         {"magic": b"GIF8"},
-        {"version": 2},
-        {"version": 4},
+        {"version": 3},
+        {"version": 6},
         {"network": b"another!"},
-        {"frames": 0},
-        {"frames": 1},
-        {"frames": 3},
-        {"frames": 65_535},
+        {"views": 0},
+        {"views": 1},
+        {"views": 3},
+        {"views": 65_535},
+        {"reach": 2},
+        {"flags": 4},
         {"dimension": 12},
         {"dimension": 48},
         {"width": 0},
@@ -67,10 +74,10 @@ def test_a_header_that_is_off_is_not_taken(change):
 def test_frames_and_dimension_that_fit_the_length_but_not_the_network_are_not_taken():
     value = encode(_cached(1, dimension=48), Shape(48, 3))
     assert decode(value, SHAPE) is None
-    assert decode(_with(value, frames=2, dimension=24), SHAPE) is None, "norms are those of halves"
+    assert decode(_with(value, views=2, dimension=24), SHAPE) is None, "norms are those of halves"
 
 
-@pytest.mark.parametrize("length", [0, 1, 27, 28, 28 + 2 * 24 - 1, 28 + 2 * 24 + 1, 10_000])
+@pytest.mark.parametrize("length", [0, 1, 32, 33, 57, 58, 58 + 2 * 24 - 1, 58 + 2 * 24 + 1, 10_000])
 def test_another_length_is_not_taken(length):
     value = encode(_cached(1), SHAPE)
     assert decode((value + bytes(10_000))[:length], SHAPE) is None
@@ -85,11 +92,16 @@ def test_rows_that_are_not_finite_or_not_of_norm_one_are_not_taken(number):
 
 def test_no_entry_is_longer_than_the_longest():
     assert len(encode(_cached(3), SHAPE)) <= SHAPE.most_bytes
-    assert len(encode(_regional(SQUARE, SQUARE, SQUARE), REGIONAL)) == REGIONAL.most_bytes
+    sizes = [SQUARE] * most_views(3)
+    views = [View(n % 3, "white", (0, 0, 9, 9 + n)) for n in range(len(sizes))]
+    rows = _regional(*sizes).embeddings
+    longest = Cached(rows, Layout(640, 480, tuple(sizes), tuple(views), 3))
+    assert len(encode(longest, REGIONAL)) == REGIONAL.most_bytes
+    assert decode(encode(longest, REGIONAL), REGIONAL) is not None
 
 
 def test_rows_of_zeros_are_not_taken():
-    cached = Cached(np.zeros((1, 24), np.float16), 10, 10)
+    cached = Cached(np.zeros((1, 24), np.float16), still(10, 10))
     assert decode(encode(cached, SHAPE), SHAPE) is None
 
 
@@ -115,18 +127,20 @@ def test_an_entry_counts_only_where_it_holds_all_frames_that_would_be_judged(
 def test_no_bytes_whatever_raise_and_what_is_taken_is_of_norm_one(value):
     assert decode(value, SHAPE) is None
     found = decode(
-        HEADER.pack(MAGIC, 3, 1, 3, 24, 9, 9, bytes(8)) + value[:48].ljust(48, b"\0"), SHAPE
+        HEADER.pack(MAGIC, 5, 1, 3, 24, 9, 9, 1, 0, bytes(8))
+        + VIEW.pack(64, 64, 0, 0, 0, 0, 0, 0)
+        + value[:48].ljust(48, b"\0"),
+        SHAPE,
     )
     assert found is None or abs(np.linalg.norm(found.embeddings.astype(np.float64)) - 1) < 0.011
 
 
-SQUARE, WIDE = (64, 64), (48, 80)
 REGIONAL = Shape(24, 3, {SQUARE: 5, WIDE: 4})
 
 
 def _regional(*sizes: tuple[int, int]) -> Cached:
     rows = _cached(sum(REGIONAL.rows[size] for size in sizes)).embeddings
-    return Cached(rows, 640, 480, sizes)
+    return Cached(rows, layout(640, 480, *sizes))
 
 
 @pytest.mark.parametrize("sizes", [(SQUARE,), (WIDE, SQUARE), (SQUARE, SQUARE, WIDE)])
@@ -134,7 +148,7 @@ def test_regions_come_back_with_the_sizes_of_their_frames(sizes):
     cached = _regional(*sizes)
     back = decode(encode(cached, REGIONAL), REGIONAL)
     assert back is not None
-    assert (back.width, back.height, back.sizes) == (640, 480, sizes)
+    assert back.layout == cached.layout
     np.testing.assert_array_equal(back.embeddings, cached.embeddings)
 
 
@@ -178,4 +192,37 @@ def test_a_region_in_which_nothing_is_seen_is_taken_and_a_frame_is_not():
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise_where_regions_are_judged(value):
     assert decode(value, REGIONAL) is None
-    decode(HEADER.pack(MAGIC, 4, 1, 3, 24, 9, 9, bytes(8)) + value, REGIONAL)
+    decode(HEADER.pack(MAGIC, 6, 1, 3, 24, 9, 9, 1, 0, bytes(8)) + value, REGIONAL)
+
+
+VIEWS = (
+    View(0, "white"),
+    View(0, "black"),
+    View(7, "black", (10, 20, 600, 480)),
+    View(2**32 - 2, None, (0, 0, 640, 1)),
+)
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+@pytest.mark.parametrize("partial", [False, True])
+def test_views_come_back_with_what_was_out_of_reach(beyond, partial):
+    shown = Layout(640, 480, (SQUARE,) * 4, VIEWS, 2**32 - 1, beyond, partial)
+    back = decode(encode(Cached(_cached(4).embeddings, shown), SHAPE), SHAPE)
+    assert back is not None
+    assert back.layout == shown
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        (64, 64, 1, 0, 0, 0, 0, 0),  # beyond the reach
+        (64, 64, 0, 3, 0, 0, 0, 0),  # no background
+        (64, 64, 0, 0, 9, 0, 9, 480),  # an empty part
+        (64, 64, 0, 0, 0, 0, 641, 480),  # more than the picture
+    ],
+)
+def test_a_view_that_cannot_be_is_not_taken(view):
+    value = encode(_cached(1), SHAPE)
+    assert decode(value, SHAPE) is not None
+    changed = value[: HEADER.size] + VIEW.pack(*view) + value[HEADER.size + VIEW.size :]
+    assert decode(changed, SHAPE) is None

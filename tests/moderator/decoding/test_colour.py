@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moderator.decoding.colour import BACKGROUND, rgb
+from moderator.decoding.colour import rgb, shown
 from tests.moderator.pictures import FORMATS, UPRIGHT, corners, decoded, encoded, picture, solid
 
 
@@ -88,46 +88,55 @@ def test_floats_that_are_no_numbers_become_black_or_white() -> None:
     assert np.asarray(rgb(Image.fromarray(nothing))).max() == 0
 
 
-def test_transparency_shows_the_background() -> None:
+def seen(data: bytes) -> dict[str | None, np.ndarray]:
+    """What is judged of a still picture, by background."""
+    image = decoded(data)
+    assert {view.frame for view in image.views} == {0}
+    return dict(zip((view.background for view in image.views), image.frames, strict=True))
+
+
+def test_transparency_shows_white_and_black() -> None:
     image = picture().convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize((128, 128)).point(lambda v: 255 * (v > 127)))
     for kind in ("PNG", "WEBP", "TIFF", "AVIF"):
-        frame = decoded(encoded(image, kind)).frames[0]
-        assert corners(frame)[2:] == ["blue", "dark"]
-        top = frame[4:24].reshape(-1, 3).astype(int)
-        assert np.abs(top - BACKGROUND).max() <= 4
+        frames = seen(encoded(image, kind))
+        assert list(frames) == ["white", "black"]
+        assert frames["white"][4:24].min() >= 251
+        assert frames["black"][4:24].max() <= 4
+        for frame in frames.values():
+            assert corners(frame)[2:] == ["blue", "dark"]
 
 
-def test_neither_black_nor_white_vanishes_on_the_background() -> None:
-    for colour in (0, 255):
-        image = Image.new("LA", (64, 64), (colour, 0))
-        image.paste((colour, 255), (16, 16, 48, 48))
-        frame = decoded(encoded(image, "PNG")).frames[0]
-        assert abs(int(frame[32, 32, 0]) - int(frame[4, 4, 0])) > 100
-
-
-def test_a_palette_with_transparency_shows_the_background() -> None:
+def test_a_palette_with_transparency_shows_white_and_black() -> None:
     image = picture().convert("P", palette=Image.Palette.ADAPTIVE, colors=4)
     red = image.getpixel((10, 10))
     for kind in ("PNG", "GIF"):
-        frame = decoded(encoded(image, kind, transparency=red)).frames[0]
-        assert np.abs(frame[8, 8].astype(int) - BACKGROUND).max() <= 2
-        assert corners(frame)[1:] == UPRIGHT[1:]
+        frames = seen(encoded(image, kind, transparency=red))
+        assert (frames["white"][8, 8].min(), frames["black"][8, 8].max()) == (255, 0)
+        assert all(corners(frame)[1:] == UPRIGHT[1:] for frame in frames.values())
 
 
 def test_a_palette_with_graded_alpha_is_mixed() -> None:
     image = Image.new("P", (64, 64), 0)
     image.putpalette([255, 0, 0] * 256)
-    frame = decoded(encoded(image, "PNG", transparency=bytes([128] * 256))).frames[0]
-    assert np.abs(frame[32, 32].astype(int) - (191, 64, 64)).max() <= 2
+    frames = seen(encoded(image, "PNG", transparency=bytes([128] * 256)))
+    assert np.abs(frames["white"][32, 32].astype(int) - (255, 127, 127)).max() <= 2
+    assert np.abs(frames["black"][32, 32].astype(int) - (128, 0, 0)).max() <= 2
 
 
-def test_a_colour_that_stands_for_transparent_shows_the_background() -> None:
-    image = picture()
-    data = encoded(image, "PNG", transparency=(230, 20, 20))
-    frame = decoded(data).frames[0]
-    assert np.abs(frame[8, 8].astype(int) - BACKGROUND).max() <= 2
-    assert corners(frame)[1:] == UPRIGHT[1:]
+def test_a_colour_that_stands_for_transparent_shows_white_and_black() -> None:
+    frames = seen(encoded(picture(), "PNG", transparency=(230, 20, 20)))
+    assert (frames["white"][8, 8].min(), frames["black"][8, 8].max()) == (255, 0)
+    assert all(corners(frame)[1:] == UPRIGHT[1:] for frame in frames.values())
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa"])
+def test_alpha_that_hides_nothing_is_one_view(mode) -> None:
+    image = picture().convert("LA" if mode == "La" else "RGBA").convert(mode)
+    shows = shown(image)
+    assert list(shows) == [None]
+    expected = image.convert("LA") if mode == "La" else image
+    assert np.array_equal(np.asarray(shows[None]), np.asarray(expected.convert("RGB")))
 
 
 def test_colour_profiles_are_ignored() -> None:

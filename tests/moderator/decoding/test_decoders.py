@@ -5,6 +5,7 @@ Processes are made to hang with SIGSTOP and to die with SIGKILL, from outside, a
 
 import gc
 import itertools
+import json
 import os
 import random
 import signal
@@ -33,6 +34,7 @@ from moderator.decoding.decoders import (
     DecodePool,
 )
 from moderator.decoding.nursery import Nursery
+from moderator.decoding.view import Layout
 from moderator.slots import SlotArena
 from tests.moderator.pictures import (
     FORMATS,
@@ -73,7 +75,9 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def frames_of(arena: SlotArena, decoded: Decoded) -> list[np.ndarray]:
-    return [arena.frame(decoded.slot, n, *size).copy() for n, size in enumerate(decoded.frames)]
+    return [
+        arena.frame(decoded.slot, n, *size).copy() for n, size in enumerate(decoded.layout.sizes)
+    ]
 
 
 def cause(future: Future[Decoded]) -> str:
@@ -119,7 +123,7 @@ def test_frames_in_slots_are_those_of_the_decoder() -> None:
         for data in sources:
             decoded = pool.submit(data).result(60)
             expected = decode(data, SPEC, max_pixels=1_000_000, max_frames=3)
-            assert (decoded.width, decoded.height) == (expected.width, expected.height)
+            assert decoded.layout == expected.layout
             for mine, theirs in zip(frames_of(arena, decoded), expected.frames, strict=True):
                 assert np.array_equal(mine, theirs)
             pool.release(decoded.slot)
@@ -167,7 +171,7 @@ def test_an_image_larger_than_any_buffer() -> None:
     data = encoded(picture(), "PNG") + bytes(30_000_000)
     with pool_of(1) as (pool, _):
         futures = [pool.submit(data) for _ in range(3)]
-        assert [future.result(60).width for future in futures] == [128] * 3
+        assert [future.result(60).layout.width for future in futures] == [128] * 3
 
 
 def test_a_cancelled_image_costs_no_slot() -> None:
@@ -217,7 +221,7 @@ def test_a_process_that_hangs_is_replaced_and_its_image_decoded() -> None:
     with pool_of(2, limits=limits) as (pool, _):
         pid = pool.pids[0]
         os.kill(pid, signal.SIGSTOP)
-        assert [pool.submit(PNG).result(60).width for _ in range(6)] == [128] * 6
+        assert [pool.submit(PNG).result(60).layout.width for _ in range(6)] == [128] * 6
         until(lambda: ended(pid))
         until(lambda: len(pool.pids) == 2)
 
@@ -344,7 +348,7 @@ def test_a_process_killed_idle_is_replaced() -> None:
         for pid in first:
             os.kill(pid, signal.SIGKILL)
         until(lambda: len(pool.pids) == 2 and not set(pool.pids) & set(first))
-        assert pool.submit(PNG).result(60).width == 128
+        assert pool.submit(PNG).result(60).layout.width == 128
 
 
 def test_the_nursery_killed_is_replaced_with_all_of_its_processes() -> None:
@@ -416,28 +420,56 @@ class Taken(Nursery):
                 pass
 
 
+def lie(**changes: object) -> bytes:
+    """The answer to a picture of 128 by 128 pixels, but for a few things."""
+    return json.dumps(Layout(128, 128, ((64, 64),)).to_json() | changes).encode()
+
+
+def test_the_answer_that_the_lies_are_made_from_can_be(monkeypatch) -> None:
+    monkeypatch.setattr(decoders, "Nursery", Taken)
+    monkeypatch.setattr(Taken, "answer", lie() + b"\n", raising=False)
+    monkeypatch.setattr(Taken, "left", 1, raising=False)
+    with pool_of(1) as (pool, _):
+        assert pool.submit(PNG).result(60).layout == Layout(128, 128, ((64, 64),))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        b"[1e999, 128, [[64, 64]], 1]",
-        b"[128, -1e999, [[64, 64]], 1]",
-        b"[NaN, 128, [[64, 64]], 1]",
-        b"[128, 128, [[1e999, 64]], 1]",
+        lie(width=float("inf")),
+        lie(height=-float("inf")),
+        lie(width=float("nan")),
+        lie(width=128.0),
+        lie(width="128"),
+        lie(sizes=[[float("inf"), 64]]),
         b"[" * 60_000,
-        b"[128, 128, [], 1]",
-        b"[128, 128, [[64, 64], [64, 64], [64, 64], [64, 64]], 4]",
-        b"[128, 128, [[64, 65]], 1]",
-        b"[128, 128, [[0, 0]], 1]",
-        b"[128, 128, [[-64, -64]], 1]",
-        b"[128, 128, [[640000, 640000]], 1]",
-        b"[0, 128, [[64, 64]], 1]",
-        b"[-128, -128, [[64, 64]], 1]",
-        b"[1000000000000, 16, [[64, 64]], 1]",
-        b"[1001, 1001, [[64, 64]], 1]",
-        b"[128, 128, [[64, 64]], 0]",
-        b"[128, 128, [[64, 64]], 100000]",
-        b"[128, 128, [[64, 64]]]",
-        b"[128, 128]",
+        b'{"width":' * 5_000,
+        lie(sizes=[], views=[]),
+        lie(views=[]),
+        lie(sizes=[[64, 64]] * 4, views=[[n, None, None] for n in range(4)], reach=4),
+        lie(sizes=[[64, 64]] * 11, views=[[0, None, [0, 0, 9, n]] for n in range(1, 12)]),
+        lie(sizes=[[64, 64]] * 2, views=[[0, "white", None]] * 2),
+        lie(sizes=[[64, 65]]),
+        lie(sizes=[[0, 0]]),
+        lie(sizes=[[-64, -64]]),
+        lie(sizes=[[640_000, 640_000]]),
+        lie(width=0),
+        lie(width=-128, height=-128),
+        lie(width=10**12, height=16),
+        lie(width=1001, height=1001),
+        lie(views=[[1, None, None]]),
+        lie(views=[[-1, None, None]]),
+        lie(views=[[0, "grey", None]]),
+        lie(views=[[0, ["white"], None]]),
+        lie(views=[[0, None, [0, 0, 129, 128]]]),
+        lie(views=[[0, None, [9, 0, 9, 128]]]),
+        lie(views=[[0, None, [0, 0, 128]]]),
+        lie(reach=0),
+        lie(reach=100_000),
+        lie(beyond=1),
+        lie(partial=None),
+        json.dumps([128, 128, [[64, 64]], 1]).encode(),
+        b"{}",
         b"null",
         b'"no cause"',
         b"\xff\xfe",
@@ -461,7 +493,7 @@ def test_signals_of_the_terminal_do_not_end_it() -> None:
         for each in (pid, nursery):
             os.kill(each, signal.SIGINT)
             os.kill(each, signal.SIGTERM)
-        assert pool.submit(PNG).result(60).width == 128
+        assert pool.submit(PNG).result(60).layout.width == 128
         assert pool.pids == [pid]
 
 
@@ -540,7 +572,7 @@ def test_closing_at_once_or_twice_is_fine() -> None:
     future = pool.submit(PNG)
     pool.close()
     pool.close()
-    assert future.cancelled() or future.result(0).width == 128
+    assert future.cancelled() or future.result(0).layout.width == 128
 
 
 def test_futures_may_be_given_back_from_their_own_callbacks() -> None:

@@ -52,7 +52,7 @@ def pool_of(given: DecodeLimits) -> Iterator[tuple[DecodePool, SlotArena]]:
 
 def told(pool: DecodePool, arena: SlotArena, *deeds: str) -> dict[str, str]:
     decoded = pool.submit(json.dumps(deeds).encode()).result(60)
-    text = arena.frame(decoded.slot, 0, *decoded.frames[0]).tobytes().rstrip(b"\0")
+    text = arena.frame(decoded.slot, 0, *decoded.layout.sizes[0]).tobytes().rstrip(b"\0")
     pool.release(decoded.slot)
     answers: dict[str, str] = json.loads(text)
     return answers
@@ -164,7 +164,7 @@ def test_a_kernel_that_refuses_is_told_of_once_and_measured(monkeypatch, caplog)
     monkeypatch.setattr(decoders, "Nursery", Refusing)
     with pool_of(limits("preferred")) as (pool, _):
         data = encoded(picture(), "PNG")
-        assert pool.submit(data).result(60).width == 128
+        assert pool.submit(data).result(60).layout.width == 128
         (pid,) = pool.pids
         pool._nursery.bury(pid)
         pool.release(pool.submit(data).result(60).slot)

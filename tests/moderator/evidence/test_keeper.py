@@ -10,10 +10,12 @@ import pytest
 from moderator.decide import ImageDecision, PostDecision
 from moderator.decisions import Decided, DecidedImage, Provenance, to_json
 from moderator.decoding.decode import Undecodable
+from moderator.decoding.view import View
 from moderator.evidence.files import LocalFiles
 from moderator.evidence.keeper import Keeper
 from moderator.evidence.store import EvidenceStore
 from moderator.records import Post, Record, digest
+from tests.moderator.layouts import still
 from tests.moderator.member import until
 from tests.moderator.schemas import schema
 
@@ -27,7 +29,7 @@ class Copying:
 
     made = 0
 
-    def copied(self, data: bytes, frame: int, timeout: float) -> bytes:
+    def copied(self, data: bytes, view: View, timeout: float) -> bytes:
         if data == BAD:
             raise Undecodable("crash")
         self.made += 1
@@ -72,7 +74,7 @@ def keeper_of(files: LocalFiles, *, everything: bool = False) -> Keeper:
 def decided(name: str, offset: int, *pictures: bytes, answer: str = "flag") -> Decided:
     record = Record("posts", 0, offset, 0, name.encode(), b"x")
     images = [
-        DecidedImage(str(n), ImageDecision(answer, "match", frame=0), digest(data), 9, 9)
+        DecidedImage(str(n), ImageDecision(answer, "match", view=0), digest(data), still(9, 9))
         for n, data in enumerate(pictures)
     ]
     post, said = Post(record, name), PostDecision(answer, "match")

@@ -185,7 +185,7 @@ def decided(
         post = Post(record, f"p{partition}-{offset}", fault="not JSON")
         return Decided(post, PostDecision("flag", "malformed", cause="not JSON"), (), WHO, 2000)
     evidence = tuple(Evidence(f"{'i' * 200}{n}", "glock", "firearm", 0.9) for n in range(5))
-    image = ImageDecision("pass", "no-match", evidence=evidence, frame=0)
+    image = ImageDecision("pass", "no-match", evidence=evidence, view=0)
     post = Post(record, f"p{partition}-{offset}")
     return Decided(post, PostDecision("pass", "no-match"), (DecidedImage("0", image),), WHO, 2000)
 
