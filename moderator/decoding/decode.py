@@ -7,7 +7,7 @@ overlap within a process, because Pillow's cap on pixels is one for the whole pr
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
@@ -30,7 +30,8 @@ from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
 from moderator.decoding.animation import reach, spread
 from moderator.decoding.colour import rgb, shown
-from moderator.decoding.view import WHOLE, Layout, View, sizes_of
+from moderator.decoding.margins import parts
+from moderator.decoding.view import WHOLE, Box, Layout, View, most_views, sizes_of
 from moderator.errors import BadInput
 
 T = TypeVar("T")
@@ -128,7 +129,8 @@ def decode(
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
-    What is transparent is shown on white and on black, as two views of the same frame.
+    What is transparent is shown on white and on black, as two views of the same frame. Parts of a
+    frame that its shape asks for (``margins.parts``) are further views, as far as there is room.
 
     An animation gives its first, its last and evenly spread frames between. Frames build on those
     before them, so reaching one costs decoding all before it: an animation is looked at as far as
@@ -226,10 +228,11 @@ def _decoded(
     _check_size(image, max_pixels)
     _forget_xmp(image)
     if kind == "JPEG":
-        return _jpeg(image, spec)
+        return _jpeg(image, data, spec)
     width = height = 0
     frames: list[NDArray[np.uint8]] = []
     views: list[View] = []
+    crops: list[tuple[View, NDArray[np.uint8]]] = []
     within = reach(kind, image, data, max_pixels)
     for position in spread(within, max_frames):
         image.seek(position)
@@ -245,6 +248,15 @@ def _decoded(
                 width, height = upright.size
             frames.append(prepare(upright, spec))
             views.append(View(position, background))
+            if upright.size == (width, height):
+                boxes = parts(frames[-1], width, height)
+                crops += [
+                    (View(position, background, box), prepare(upright.crop(box), spec))
+                    for box in boxes
+                ]
+    room = most_views(max_frames) - len(views)
+    views += [view for view, _ in crops[:room]]
+    frames += [pixels for _, pixels in crops[:room]]
     return DecodedImage(width, height, tuple(frames), tuple(views), within)
 
 
@@ -275,12 +287,41 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(name, None)
 
 
-def _jpeg(image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
+def _jpeg(image: ImageFile.ImageFile, data: bytes, spec: InputSpec) -> DecodedImage:
     orientation = _orientation(image)
     width, height = image.size if orientation < 5 else image.size[::-1]
     draft(image, spec)
     image.load()
-    return DecodedImage(width, height, (prepare(_turned(rgb(image), orientation), spec),))
+    upright = _turned(rgb(image), orientation)
+    frame = prepare(upright, spec)
+    boxes = parts(frame, width, height)
+    if not boxes:
+        return DecodedImage(width, height, (frame,))
+    wanted = _scale_for(boxes, spec)
+    if upright.width < wanted * width:
+        # What is enough for the whole is too small for its parts.
+        image = DECODERS["JPEG"](io.BytesIO(data))
+        image.draft("RGB", (ceil(image.width * wanted), ceil(image.height * wanted)))
+        image.load()
+        upright = _turned(rgb(image), orientation)
+    crops = [prepare(_crop(upright, box, upright.width / width), spec) for box in boxes]
+    views = (WHOLE, *(View(box=box) for box in boxes))
+    return DecodedImage(width, height, (frame, *crops), views)
+
+
+def _crop(upright: Image.Image, box: Box, scale: float) -> Image.Image:
+    """Return a part of a picture that was decoded at a scale."""
+    left, top, right, bottom = (round(side * scale) for side in box)
+    return upright.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+
+def _scale_for(boxes: Sequence[Box], spec: InputSpec) -> float:
+    """Return at what scale, 1 at most, no part is smaller than the network takes it."""
+    scale = 0.0
+    for left, top, right, bottom in boxes:
+        high, wide = spec.size_for(bottom - top, right - left)
+        scale = max(scale, wide / (right - left), high / (bottom - top))
+    return min(1.0, scale)
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:

@@ -1,0 +1,212 @@
+"""Find the parts of a picture that deserve a view of their own, by the picture's shape alone.
+
+A network squeezes every picture to its input, so that a photograph within wide margins, in a long
+strip or in a collage is too small or too narrow to be recognised. What has none of these shapes
+has no parts, and costs the search for them only.
+"""
+
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderator.decoding.view import Box
+
+MOST_PARTS = 5
+"""Parts of a picture at most: the content within its margins, windows or cells."""
+
+TOLERANCE = 24
+"""By how much, of 255, a pixel of a margin may differ from the margin's colour: JPEG noise."""
+
+EVEN = 0.98
+"""Share of a line's pixels that must have the margin's colour."""
+
+SMALL = 0.7
+"""Margins are cut off where both sides of what they enclose are below this share of the whole."""
+
+WIDE = 3.0
+TALL = 2.0
+"""Width to height, and height to width, from which a picture is looked at in windows. Screens of
+phones are 2:1 and more."""
+
+PLAIN = 0.5
+"""A wide picture with more of this in one colour shows one long thing, which no window holds."""
+
+WINDOW_WIDE = 4 / 3
+WINDOW_TALL = 1.0
+"""Length of a window to the short side of a wide, and of a tall, picture."""
+
+OVERLAP = 0.31
+"""Share of a window that the next one shows as well, at least."""
+
+SEAM = 0.45
+"""Share of a line across the picture at which the colour must jump where two photographs meet."""
+
+JUMP = 16
+"""Least difference, of 255, on both sides of a seam; at most half of it beside the seam."""
+
+MIDDLE = 0.4, 0.6
+"""Where the seams of a collage of two by two are looked for, in shares of the side."""
+
+STEP = 4
+"""Every so many pixels along a line are looked at: what is looked for is longer."""
+
+Pixels = NDArray[np.uint8]
+Frame = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels of the network's input."""
+
+
+def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
+    """Return the parts of a picture that need a view of their own; most pictures have none.
+
+    - The content within margins of one colour, if it is small.
+    - Windows along the long side of a picture, or of that content, that is long.
+    - The four cells of a collage.
+
+    What has one colour all over is left out.
+
+    Args:
+        frame: uint8[H, W, 3], the whole picture as the network takes it.
+        width: Of the upright picture in pixels.
+        height: As ``width``.
+
+    Returns:
+        At most ``MOST_PARTS`` different boxes in pixels of the upright picture, none of them the
+        whole, each at least a pixel wide and high.
+    """
+    rows, columns = frame.shape[:2]
+    whole = (0, 0, columns, rows)
+    left, top, right, bottom = inner = content(frame)
+    small = right - left < SMALL * columns and bottom - top < SMALL * rows
+    shown = inner if small else whole
+    found = [shown] if small else []
+    ratio = (shown[2] - shown[0]) * width * rows / ((shown[3] - shown[1]) * height * columns)
+    if ratio <= 1 / TALL or (ratio >= WIDE and plain_share(_cut(frame, shown)) < PLAIN):
+        found += windows(shown, ratio, MOST_PARTS - len(found))
+    elif not small:
+        found += cells(frame)
+    telling = [each for each in found if plain_share(_cut(frame, each)) < EVEN]
+    boxes = [_scaled(each, width / columns, height / rows) for each in telling]
+    return tuple(dict.fromkeys(box for box in boxes if box[2] > box[0] and box[3] > box[1]))
+
+
+def content(frame: Pixels) -> Frame:
+    """Return what is left of a picture without margins that have one colour on each side.
+
+    Args:
+        frame: uint8[H, W, 3].
+
+    Returns:
+        The whole where nothing is left, as in a picture of one colour.
+    """
+    rows, columns = frame.shape[:2]
+    found = 0, 0, columns, rows
+    inner = _inner(frame, found)
+    # As long as there is more: what keeps a line from being even may lie in another side's margin.
+    while inner != found and inner[1] < inner[3]:
+        found, inner = inner, _inner(frame, inner)
+    return found if inner[1] < inner[3] else (0, 0, columns, rows)
+
+
+def _inner(frame: Pixels, part: Frame) -> Frame:
+    """Return a part without the margin of each of its sides; without height if nothing is left."""
+    left, top, right, bottom = part
+    top += _margin(frame[top:bottom, left:right])
+    if top >= bottom:
+        return left, top, right, bottom
+    bottom -= _margin(frame[top:bottom, left:right][::-1])
+    columns = frame[top:bottom, left:right].transpose(1, 0, 2)
+    margin = _margin(columns)
+    if margin == right - left:
+        return left, top, right, top
+    return left + margin, top, right - _margin(columns[margin:][::-1]), bottom
+
+
+def windows(shown: Frame, ratio: float, most: int) -> list[Frame]:
+    """Return overlapping windows along the long side of a part of a picture.
+
+    Args:
+        shown: The part.
+        ratio: Its width to its height in the picture itself, which the frame distorts.
+        most: Windows at most, 2 or more.
+
+    Returns:
+        Windows that cover it: the longer it is, the longer are they.
+    """
+    left, top, right, bottom = shown
+    wide = ratio >= 1
+    length = right - left if wide else bottom - top
+    side = length / ratio * WINDOW_WIDE if wide else length * ratio * WINDOW_TALL
+    side = min(length, max(side, length / (1 + (most - 1) * (1 - OVERLAP))))
+    count = min(most, ceil((length - side) / (side * (1 - OVERLAP)) - 1e-9) + 1)
+    starts = [round((length - side) * place / max(1, count - 1)) for place in range(count)]
+    if wide:
+        return [(left + at, top, left + at + round(side), bottom) for at in starts]
+    return [(left, top + at, right, top + at + round(side)) for at in starts]
+
+
+def cells(frame: Pixels) -> Iterator[Frame]:
+    """Yield the four cells of a collage of two by two; none where the picture is not one.
+
+    Args:
+        frame: uint8[H, W, 3].
+    """
+    rows, columns = frame.shape[:2]
+    across, down = _seam(frame), _seam(frame.transpose(1, 0, 2))
+    if across is None or down is None:
+        return
+    for top, bottom in ((0, down), (down, rows)):
+        for left, right in ((0, across), (across, columns)):
+            yield left, top, right, bottom
+
+
+def plain_share(frame: Pixels) -> float:
+    """Return the share of a picture that has the colour of most of its border.
+
+    Args:
+        frame: uint8[H, W, 3].
+    """
+    thin = frame[::STEP, ::STEP].astype(np.int16)
+    border = np.concatenate([thin[0], thin[-1], thin[:, 0], thin[:, -1]])
+    near = np.abs(thin - np.median(border, axis=0)).max(axis=2) <= TOLERANCE
+    return float(near.mean())
+
+
+def _margin(lines: Pixels) -> int:
+    """Return how many of the first lines, uint8[N, L, 3], have the colour of the first one."""
+    thin = lines[:, ::STEP]
+    colour = np.sort(thin[0], axis=0)[thin.shape[1] // 2].astype(np.int16)
+    for place, line in enumerate(thin):
+        near = (np.abs(line - colour) <= TOLERANCE).all(axis=1)
+        if np.count_nonzero(near) < EVEN * len(near):
+            return place
+    return len(lines)
+
+
+def _seam(frame: Pixels) -> int | None:
+    """Return the column near the middle at which the colour jumps in most rows, if there is one."""
+    columns = frame.shape[1]
+    first, last = (int(share * columns) for share in MIDDLE)
+    wide = last - first
+    if first < 5 or last + 4 > columns or wide < 1:
+        return None
+    # Seams are up to three pixels wide, as the picture was made smaller.
+    near = frame[STEP // 2 :: 2 * STEP, first - 5 : last + 4].astype(np.int16)
+    steps = np.abs(near[:, 3:] - near[:, :-3]).max(axis=2)
+    here = steps[:, 3 : 3 + wide]
+    beside = np.maximum(steps[:, :wide], steps[:, 6 : 6 + wide])
+    shares = ((here > JUMP) & (here > 2 * beside)).mean(axis=0)
+    if shares.max() < SEAM:
+        return None
+    return first + int(np.flatnonzero(shares == shares.max()).mean() + 0.5)
+
+
+def _cut(frame: Pixels, part: Frame) -> Pixels:
+    left, top, right, bottom = part
+    return frame[top:bottom, left:right]
+
+
+def _scaled(part: Frame, across: float, down: float) -> Box:
+    left, top, right, bottom = part
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)
