@@ -14,7 +14,16 @@ MAX_NEIGHBOURS = 1000
 LEAST_TEMPERATURE = 1e-6
 """Below it the soft rule is the hard one but for rounding."""
 
-YOUNGER: Mapping[str, Any] = {"temperature": None, "least_similarity": -1.0, "region_margin": None}
+PART_MARGIN = 0.03
+"""Chosen so that a collage or a strip of harmless photographs is hardly ever flagged where each of
+them passes by itself; see ``training/results/tried.md``."""
+
+YOUNGER: Mapping[str, Any] = {
+    "temperature": None,
+    "least_similarity": -1.0,
+    "region_margin": None,
+    "part_margin": PART_MARGIN,
+}
 """What policies written before these were known did, and what they still do without them."""
 
 
@@ -38,6 +47,8 @@ class Policy:
             of nothing known: no match and no near-miss, whatever its support.
         region_margin: How much more similarity (or support) a region of a picture needs than the
             whole, -2..2; None: regions are not judged.
+        part_margin: How much more similarity (or support) a part of a picture that has a view of
+            its own, as a cell of a collage has, needs than the whole, -2..2.
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -53,6 +64,7 @@ class Policy:
     temperature: float | None = None
     least_similarity: float = -1.0
     region_margin: float | None = None
+    part_margin: float = PART_MARGIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
@@ -72,6 +84,7 @@ class Policy:
         _within("least_similarity", self.least_similarity, -1, 1)
         if self.region_margin is not None:
             _within("region_margin", self.region_margin, -2, 2)
+        _within("part_margin", self.part_margin, -2, 2)
 
     def threshold_of(self, name: str) -> float:
         """Return the similarity (or support) that a type needs."""

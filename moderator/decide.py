@@ -151,6 +151,7 @@ def decide_image(
     override: Override | None = None,
     *,
     rows: Sequence[int] | None = None,
+    parts: Sequence[bool] | None = None,
 ) -> ImageDecision:
     """Decide an image from the neighbours of its views and their regions: as bad as the worst.
 
@@ -162,23 +163,46 @@ def decide_image(
         actions: The operator's choices.
         override: What a moderator said of this very picture; it wins over everything.
         rows: How many of ``views`` belong to each view, its own included; None: one each.
+        parts: Whether each view shows a part of the picture, which needs the policy's
+            ``part_margin`` more than the whole does; its regions are not judged. None: none does.
 
     Raises:
-        ValueError: There are no views, or ``rows`` are not of as many.
+        ValueError: There are no views, or ``rows`` or ``parts`` are not of as many.
     """
     places = _places([1] * len(views) if rows is None else rows)
     if not views:
         raise ValueError("an image without views cannot be decided")
     if len(places) != len(views):
         raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
-    margins = [policy.region_margin or 0.0 if region else 0.0 for _, region in places]
-    found = [find(near, policy, by) for near, by in zip(views, margins, strict=True)]
-    worst = max(range(len(found)), key=lambda row: _finding_badness(found[row], policy, actions))
+    margins = _margins(places, policy, parts)
+    found = {row: find(views[row], policy, by) for row, by in margins.items()}
+    worst = max(found, key=lambda row: _finding_badness(found[row], policy, actions))
     view, region = places[worst]
     decision = _decision(found[worst], views[worst], policy, types, actions)
-    closest = min(each.closest for each in found)
+    closest = min(each.closest for each in found.values())
     decision = replace(decision, view=view, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
+
+
+def _margins(
+    places: Sequence[tuple[int, int]], policy: Policy, parts: Sequence[bool] | None
+) -> dict[int, float]:
+    """Return what each row that is judged needs above the thresholds, by its place.
+
+    Raises:
+        ValueError: ``parts`` does not speak of each view.
+    """
+    views = 1 + max(view for view, _ in places)
+    if parts is not None and len(parts) != views:
+        raise ValueError(f"{len(parts)} parts for an image of {views} views")
+    shown = parts or [False] * views
+    by_region = policy.region_margin or 0.0
+    return {
+        row: by_region if region else policy.part_margin if shown[view] else 0.0
+        for row, (view, region) in enumerate(places)
+        # Parts of parts flag harmless pictures, and hardly any firearm more.
+        if not (region and shown[view])
+    }
 
 
 def _places(rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -353,6 +353,7 @@ class Examiner:
             self._actions,
             served.overrides.get(seen.digest),
             rows=self._rows_of(seen).counts(seen.layout),
+            parts=[view.box is not None for view in seen.layout.views],
         )
         view, region = decision.view or 0, decision.region
         rows, layout = self._rows_of(seen), seen.layout

@@ -33,6 +33,9 @@ phones are 2:1 and more."""
 PLAIN = 0.5
 """A wide picture with more of this in one colour shows one long thing, which no window holds."""
 
+BLANK = 0.9
+"""A part with more of this in one colour shows nothing."""
+
 WINDOW_WIDE = 4 / 3
 WINDOW_TALL = 1.0
 """Length of a window to the short side of a wide, and of a tall, picture."""
@@ -64,7 +67,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
     - Windows along the long side of a picture, or of that content, that is long.
     - The four cells of a collage.
 
-    What has one colour all over is left out.
+    A part of one colour is left out.
 
     Args:
         frame: uint8[H, W, 3], the whole picture as the network takes it.
@@ -86,7 +89,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
         found += windows(shown, ratio, MOST_PARTS - len(found))
     elif not small:
         found += cells(frame)
-    telling = [each for each in found if plain_share(_cut(frame, each)) < EVEN]
+    telling = [each for each in found if plain_share(_cut(frame, each)) <= BLANK]
     boxes = [_scaled(each, width / columns, height / rows) for each in telling]
     return tuple(dict.fromkeys(box for box in boxes if box[2] > box[0] and box[3] > box[1]))
 
