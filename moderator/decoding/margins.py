@@ -11,10 +11,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from moderator.decoding.view import Box
-
-MOST_PARTS = 5
-"""Parts of a picture at most: the content within its margins, windows or cells."""
+from moderator.decoding.view import MAX_CROPS, Box
 
 TOLERANCE = 24
 """By how much, of 255, a pixel of a margin may differ from the margin's colour: JPEG noise."""
@@ -26,9 +23,9 @@ SMALL = 0.7
 """Margins are cut off where both sides of what they enclose are below this share of the whole."""
 
 WIDE = 3.0
-TALL = 2.0
+TALL = 2.1
 """Width to height, and height to width, from which a picture is looked at in windows. Screens of
-phones are 2:1 and more."""
+phones are longer."""
 
 PLAIN = 0.5
 """A wide picture with more of this in one colour shows one long thing, which no window holds."""
@@ -40,14 +37,20 @@ WINDOW_WIDE = 4 / 3
 WINDOW_TALL = 1.0
 """Length of a window to the short side of a wide, and of a tall, picture."""
 
-OVERLAP = 0.31
+OVERLAP = 0.4
 """Share of a window that the next one shows as well, at least."""
 
 SEAM = 0.45
 """Share of a line across the picture at which the colour must jump where two photographs meet."""
 
+SEAMS = 0.2
+"""Most columns that may look like half a seam: tiles and other patterns have them everywhere."""
+
 JUMP = 16
 """Least difference, of 255, on both sides of a seam; at most half of it beside the seam."""
+
+BLUR = 3
+"""Pixels on both sides of a seam that show something of both photographs."""
 
 MIDDLE = 0.4, 0.6
 """Where the seams of a collage of two by two are looked for, in shares of the side."""
@@ -75,7 +78,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
         height: As ``width``.
 
     Returns:
-        At most ``MOST_PARTS`` different boxes in pixels of the upright picture, none of them the
+        At most ``MAX_CROPS`` different boxes in pixels of the upright picture, none of them the
         whole, each at least a pixel wide and high.
     """
     rows, columns = frame.shape[:2]
@@ -86,7 +89,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
     found = [shown] if small else []
     ratio = (shown[2] - shown[0]) * width * rows / ((shown[3] - shown[1]) * height * columns)
     if ratio <= 1 / TALL or (ratio >= WIDE and plain_share(_cut(frame, shown)) < PLAIN):
-        found += windows(shown, ratio, MOST_PARTS - len(found))
+        found += windows(shown, ratio, MAX_CROPS - len(found))
     elif not small:
         found += cells(frame)
     telling = [each for each in found if plain_share(_cut(frame, each)) <= BLANK]
@@ -107,23 +110,25 @@ def content(frame: Pixels) -> Frame:
     found = 0, 0, columns, rows
     inner = _inner(frame, found)
     # As long as there is more: what keeps a line from being even may lie in another side's margin.
-    while inner != found and inner[1] < inner[3]:
+    while inner != found and _is_some(inner):
         found, inner = inner, _inner(frame, inner)
-    return found if inner[1] < inner[3] else (0, 0, columns, rows)
+    return found if _is_some(inner) else (0, 0, columns, rows)
 
 
 def _inner(frame: Pixels, part: Frame) -> Frame:
-    """Return a part without the margin of each of its sides; without height if nothing is left."""
+    """Return a part without the margin of each of its sides, which may leave nothing."""
     left, top, right, bottom = part
     top += _margin(frame[top:bottom, left:right])
-    if top >= bottom:
-        return left, top, right, bottom
     bottom -= _margin(frame[top:bottom, left:right][::-1])
-    columns = frame[top:bottom, left:right].transpose(1, 0, 2)
-    margin = _margin(columns)
-    if margin == right - left:
-        return left, top, right, top
-    return left + margin, top, right - _margin(columns[margin:][::-1]), bottom
+    turned = frame.transpose(1, 0, 2)
+    left += _margin(turned[left:right, top:bottom])
+    right -= _margin(turned[left:right, top:bottom][::-1])
+    return left, top, right, bottom
+
+
+def _is_some(part: Frame) -> bool:
+    left, top, right, bottom = part
+    return left < right and top < bottom
 
 
 def windows(shown: Frame, ratio: float, most: int) -> list[Frame]:
@@ -159,8 +164,8 @@ def cells(frame: Pixels) -> Iterator[Frame]:
     across, down = _seam(frame), _seam(frame.transpose(1, 0, 2))
     if across is None or down is None:
         return
-    for top, bottom in ((0, down), (down, rows)):
-        for left, right in ((0, across), (across, columns)):
+    for top, bottom in ((0, down - BLUR), (down + BLUR, rows)):
+        for left, right in ((0, across - BLUR), (across + BLUR, columns)):
             yield left, top, right, bottom
 
 
@@ -178,6 +183,8 @@ def plain_share(frame: Pixels) -> float:
 
 def _margin(lines: Pixels) -> int:
     """Return how many of the first lines, uint8[N, L, 3], have the colour of the first one."""
+    if not lines.size:
+        return 0
     thin = lines[:, ::STEP]
     colour = np.sort(thin[0], axis=0)[thin.shape[1] // 2].astype(np.int16)
     for place, line in enumerate(thin):
@@ -194,13 +201,12 @@ def _seam(frame: Pixels) -> int | None:
     wide = last - first
     if first < 5 or last + 4 > columns or wide < 1:
         return None
-    # Seams are up to three pixels wide, as the picture was made smaller.
     near = frame[STEP // 2 :: 2 * STEP, first - 5 : last + 4].astype(np.int16)
     steps = np.abs(near[:, 3:] - near[:, :-3]).max(axis=2)
     here = steps[:, 3 : 3 + wide]
     beside = np.maximum(steps[:, :wide], steps[:, 6 : 6 + wide])
     shares = ((here > JUMP) & (here > 2 * beside)).mean(axis=0)
-    if shares.max() < SEAM:
+    if shares.max() < SEAM or (shares > SEAM / 2).mean() > SEAMS:
         return None
     return first + int(np.flatnonzero(shares == shares.max()).mean() + 0.5)
 

@@ -154,15 +154,15 @@ WAYS: Mapping[str, Way] = {
     "letterbox": _letterbox,
     "screenshot": _screenshot,
     "small on white": _on_white(0.25, 1.0),
-    "small on white, 128 px": _on_white(0.25, 0.25),
+    "small on white in few pixels": _on_white(0.25, 0.25),
     "64 px": _tiny,
     "heavy JPEG": _same,
     "meme text": _meme,
     "1:5 wide": _strip,
-    "1:5 wide, plain": _plain_strip,
+    "1:5 wide on grey": _plain_strip,
     "5:1 tall": _tower,
     "collage": _collage(0),
-    "collage, gutters": _collage(8),
+    "collage with gutters": _collage(8),
 }
 """By name; each picture has the photograph in it, and those of several have harmless others."""
 
