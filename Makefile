@@ -55,7 +55,9 @@ format: $(READY) ## Format the code and mend what can be mended
 
 starter: $(READY) ## Build models/starter from the photographs in DATA
 	@$(PY) -m training starter --data $(DATA) --work .cache/starter --out models/starter --replace $(ARGS)
-	@$(PY) -m training card models/starter --folds training/results/folds
+	@$(PY) -m tests.benchmarks.transformations --data $(DATA)
+	@$(PY) -m training card models/starter --folds training/results/folds \
+		--transformations training/results/transformations/results.json
 
 benchmark: $(READY) services ## Measure the worker against what its own work allows
 	@$(PY) -m tests.benchmarks --images $(DATA) $(ARGS)

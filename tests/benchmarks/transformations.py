@@ -79,7 +79,9 @@ class Judge:
         # Rounded as the worker rounds, for its cache.
         rows = iter(self._network.describe_pixels(pixels).astype(np.float16).astype(np.float32))
         return [
-            self._judged([next(rows) for _ in image.frames], [v.box is not None for v in image.views])
+            self._judged(
+                [next(rows) for _ in image.frames], [v.box is not None for v in image.views]
+            )
             for image in images
         ]
 
@@ -120,7 +122,12 @@ def main() -> None:
     firearms, harmless, others = chosen(
         judge, arguments.data, rows, arguments.firearms, arguments.harmless
     )
-    about = {"release": release.id, "firearms": len(firearms), "harmless": len(harmless)}
+    about = {
+        "network": release.network_digest,
+        "policy": release.policy.version,
+        "firearms": len(firearms),
+        "harmless": len(harmless),
+    }
     for name in names:
         found = measure(judge, name, firearms, harmless, others)
         write(arguments.out, about, name, found)
