@@ -14,7 +14,7 @@ MAX_NEIGHBOURS = 1000
 LEAST_TEMPERATURE = 1e-6
 """Below it the soft rule is the hard one but for rounding."""
 
-PART_MARGIN = 0.03
+PART_MARGIN = 0.05
 """Chosen so that a collage or a strip of harmless photographs is hardly ever flagged where each of
 them passes by itself; see ``training/results/tried.md``."""
 

@@ -28,7 +28,14 @@ TALL = 2.1
 phones are longer."""
 
 PLAIN = 0.5
-"""A wide picture with more of this in one colour shows one long thing, which no window holds."""
+"""A wide picture with more of this in one colour, and no gap, shows one long thing, which no
+window holds."""
+
+ROOM = 1.2
+"""How much wider and higher than the content the part that shows it is, for some room around it."""
+
+SLIM = 2.0
+"""Most length of that part to its other side, as squeezing distorts what is longer."""
 
 BLANK = 0.9
 """A part with more of this in one colour shows nothing."""
@@ -88,12 +95,14 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
     shown = inner if small else whole
     found = [shown] if small else []
     ratio = (shown[2] - shown[0]) * width * rows / ((shown[3] - shown[1]) * height * columns)
-    if ratio <= 1 / TALL or (ratio >= WIDE and plain_share(_cut(frame, shown)) < PLAIN):
+    if ratio <= 1 / TALL or (ratio >= WIDE and not _is_one_thing(_cut(frame, shown))):
         found += windows(shown, ratio, MAX_CROPS - len(found))
     elif not small:
         found += cells(frame)
     telling = [each for each in found if plain_share(_cut(frame, each)) <= BLANK]
     boxes = [_scaled(each, width / columns, height / rows) for each in telling]
+    if small and inner in telling:
+        boxes[0] = _with_room(boxes[0], width, height)
     return tuple(dict.fromkeys(box for box in boxes if box[2] > box[0] and box[3] > box[1]))
 
 
@@ -175,10 +184,34 @@ def plain_share(frame: Pixels) -> float:
     Args:
         frame: uint8[H, W, 3].
     """
+    return float(_plain(frame).mean())
+
+
+def _plain(frame: Pixels) -> NDArray[np.bool_]:
+    """Return which of every ``STEP`` pixels have the colour of most of the border."""
     thin = frame[::STEP, ::STEP].astype(np.int16)
     border = np.concatenate([thin[0], thin[-1], thin[:, 0], thin[:, -1]])
-    near = np.abs(thin - np.median(border, axis=0)).max(axis=2) <= TOLERANCE
-    return float(near.mean())
+    found: NDArray[np.bool_] = np.abs(thin - np.median(border, axis=0)).max(axis=2) <= TOLERANCE
+    return found
+
+
+def _is_one_thing(frame: Pixels) -> bool:
+    """Whether a wide picture shows one thing on a plain ground: no column within it is empty."""
+    plain = _plain(frame)
+    filled = np.flatnonzero(plain.mean(axis=0) < EVEN)
+    gaps = len(filled) and filled[-1] - filled[0] + 1 > len(filled)
+    return bool(plain.mean() >= PLAIN and not gaps)
+
+
+def _with_room(box: Box, width: int, height: int) -> Box:
+    """Return a box with some room around it, and not too slim, within a picture."""
+    left, top, right, bottom = box
+    wide, high = right - left, bottom - top
+    across = min(width, round(ROOM * max(wide, high / SLIM)))
+    down = min(height, round(ROOM * max(high, wide / SLIM)))
+    x = min(max(0, (left + right - across) // 2), width - across)
+    y = min(max(0, (top + bottom - down) // 2), height - down)
+    return x, y, x + across, y + down
 
 
 def _margin(lines: Pixels) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from moderator.demo.drawings import names
@@ -72,6 +73,27 @@ def test_every_kind_of_file_gets_its_decision_in_its_place(settings, files) -> N
     assert cells[2][3] == "No such file or directory"
     assert "100000" in cells[4][3]
     assert code == 1
+
+
+def test_a_firearm_is_found_within_wide_margins_and_in_a_long_strip(
+    settings, files, tmp_path, drawn
+) -> None:
+    gun = Image.open(files["firearm"])
+    white = Image.new("RGB", (4 * gun.width, 4 * gun.height), "white")
+    white.paste(gun, (gun.width, 2 * gun.height))
+    strip = Image.new("RGB", (5 * gun.width, gun.height))
+    for place, picture in enumerate([drawn("cat", 3, "posted")] * 5):
+        strip.paste(Image.open(io.BytesIO(picture)), (place * gun.width, 0))
+    strip.paste(gun, (2 * gun.width, 0))
+    paths = [files["firearm"], tmp_path / "white.jpg", tmp_path / "strip.jpg"]
+    white.save(paths[1])
+    strip.save(paths[2])
+    code, found = decide_json(settings, paths)
+    assert (code, [each["decision"] for each in found]) == (0, ["flag"] * 3)
+    assert {each["images"][0]["reason"] for each in found} == {"match"}
+    box = found[1]["images"][0]["region"]
+    assert (box["x"], box["y"]) == pytest.approx((gun.width, 2 * gun.height), abs=8)
+    assert (box["width"], box["height"]) == pytest.approx((gun.width, gun.height), abs=16)
 
 
 def test_what_opens_but_is_no_image_is_no_failure_of_the_command(settings, files) -> None:

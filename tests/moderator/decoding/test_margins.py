@@ -1,7 +1,7 @@
 """Which parts of a picture get views of their own: margins, strips, collages, and odd shapes."""
 
 import io
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -125,7 +125,7 @@ def test_windows_cover_a_long_picture_and_overlap(width, height) -> None:
     assert 2 <= len(found) <= MAX_CROPS
     along = 0 if width > height else 1
     assert found[0][along] == 0 and found[-1][along + 2] == max(width, height)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert after[along] < before[along + 2]
     assert all(box[1 - along] == 0 for box in found)
     assert all(box[3 - along] == min(width, height) for box in found)
