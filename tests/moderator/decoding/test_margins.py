@@ -66,7 +66,18 @@ def test_an_ordinary_picture_has_no_parts() -> None:
 def test_small_content_on_one_colour_is_a_part(box, colour) -> None:
     assert content(framed(box, colour)) == box
     left, top, right, bottom = box
-    assert parts(framed(box, colour), 2 * SIDE, SIDE) == ((2 * left, top, 2 * right, bottom),)
+    ((x, y, to_x, to_y),) = parts(framed(box, colour), 2 * SIDE, SIDE)
+    assert 0 <= x <= 2 * left and 2 * right <= to_x <= 2 * SIDE
+    assert 0 <= y <= top and bottom <= to_y <= SIDE
+    assert (to_x - x, to_y - y) == (2 * 96, 96)
+
+
+@pytest.mark.parametrize("box", [(40, 150, 200, 214), (150, 40, 230, 200)])
+def test_a_slim_thing_is_shown_with_more_room_at_its_sides(box) -> None:
+    ((x, y, to_x, to_y),) = parts(framed(box), SIDE, SIDE)
+    sides = to_x - x, to_y - y
+    assert max(sides) == 192 and min(sides) == 96
+    assert x <= box[0] and y <= box[1] and to_x >= box[2] and to_y >= box[3]
 
 
 def test_content_that_nearly_fills_the_picture_is_none() -> None:
@@ -136,10 +147,12 @@ def test_ordinary_shapes_have_no_windows(width, height) -> None:
     assert parts(noise(SIDE, SIDE), width, height) == ()
 
 
-def test_one_long_thing_on_one_colour_has_no_windows() -> None:
+def test_one_long_thing_on_one_colour_has_no_windows_but_several_have() -> None:
     frame = framed((10, 130, 310, 190))
     assert plain_share(frame) > 0.7
     assert parts(frame, round(SIDE * WIDE) + 10, SIDE) == ()
+    frame[:, 150:170] = WHITE
+    assert len(parts(frame, round(SIDE * WIDE) + 10, SIDE)) > 1
 
 
 # --- collages
@@ -210,8 +223,9 @@ def test_a_small_photograph_is_decoded_at_the_scale_that_its_view_needs() -> Non
     image = decoded(big, "JPEG")
     whole, part = image.frames
     assert image.views[0] == View()
-    assert boxes(image)[0] == pytest.approx((600, 450, 1000, 750), abs=6)
-    alone = decoded(photo, "JPEG").frames[0]
+    assert boxes(image)[0] == pytest.approx((560, 420, 1040, 780), abs=8)
+    left, top, right, bottom = boxes(image)[0]
+    alone = decoded(big.crop((left, top, right, bottom)), "JPEG").frames[0]
     # Drafted for the whole, its blocks of eight pixels would be two pixels wide.
     assert np.abs(part.astype(int) - alone).mean() < 25
     assert whole.shape == part.shape == (SIDE, SIDE, 3)
@@ -227,7 +241,7 @@ def test_boxes_are_of_the_upright_picture(turn) -> None:
     big.save(file, "JPEG", exif=exif)
     image = decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=1)
     assert (image.width, image.height) == (1200, 1600)
-    expected = (700, 100, 1000, 500) if turn == 6 else (200, 1100, 500, 1500)
+    expected = (670, 60, 1030, 540) if turn == 6 else (170, 1060, 530, 1540)
     assert boxes(image)[0] == pytest.approx(expected, abs=8)
 
 
@@ -237,7 +251,7 @@ def test_what_is_transparent_is_a_margin_on_both_backgrounds() -> None:
     image = decoded(layer)
     found = [(view.background, view.box) for view in image.views]
     assert [background for background, _ in found] == ["white", "black", "white", "black"]
-    assert boxes(image) == [pytest.approx((200, 200, 360, 320), abs=3)] * 2
+    assert boxes(image) == [pytest.approx((184, 188, 376, 332), abs=4)] * 2
 
 
 @pytest.mark.parametrize("max_frames", [1, 3])
