@@ -38,8 +38,9 @@ CHUNK = 8
 """Pictures that one thread decodes and embeds at a time."""
 
 MOST_PIXELS = 50_000_000
+OTHERS = 60
 NEIGHBOURS = 5
-"""Harmless photographs that a picture of several is made with."""
+"""Harmless photographs to choose from, and how many a picture of several is offered."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,10 @@ def chosen(
     judge: Judge, data: Path, rows: Sequence[Row], firearms: int, harmless: int
 ) -> tuple[list[Image.Image], list[Image.Image], list[Image.Image]]:
     """Return flagged firearms, harmless photographs, and others of these that pass."""
-    every = [data / row["file"] for row in spread(rows, "firearm", 2 * firearms)]
+    every = [data / row["file"] for row in spread(rows, "firearm", firearms * 4 // 3)]
     flagged = judge.judge(path.read_bytes() for path in every)
     shown = [path for path, judged in zip(every, flagged, strict=True) if judged.flagged]
-    quiet = [data / row["file"] for row in spread(rows, "negative", harmless + 100)]
+    quiet = [data / row["file"] for row in spread(rows, "negative", harmless + OTHERS)]
     beside = quiet[harmless:]
     passed = judge.judge(path.read_bytes() for path in beside)
     others = [path for path, judged in zip(beside, passed, strict=True) if not judged.flagged]
