@@ -215,6 +215,16 @@ def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:
     return ImageDecision(actions.of(reason), reason, cause=cause)
 
 
+def decide_in_part(found: ImageDecision, actions: Actions) -> ImageDecision:
+    """Decide an image with frames out of reach by what the others show: a match, or unjudged.
+
+    A moderator who said what the picture is has seen all of it.
+    """
+    if found.decision == "flag" or found.reason == "override":
+        return found
+    return unjudged("undecodable", "reach", actions)
+
+
 def decide_post(images: Sequence[ImageDecision], max_types: int) -> PostDecision:
     """Join the decisions of a post's images: as bad as its worst.
 

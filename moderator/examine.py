@@ -6,11 +6,13 @@ Knows nothing of Kafka.
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +30,7 @@ from moderator.decide import (
     ImageDecision,
     PostDecision,
     decide_image,
+    decide_in_part,
     decide_post,
     unjudged,
 )
@@ -60,7 +63,15 @@ DECODE_FAILURES = Counter(
 FETCH_FAILURES = Counter(
     "moderator_fetch_failures_total", "Images that could not be fetched, by cause.", ["cause"]
 )
+BEYOND_REACH = Counter(
+    "moderator_animations_beyond_reach_total",
+    "Images decoded that have further frames than decoding may reach.",
+)
 IMAGES = Counter("moderator_images_total", "Images examined, by where from.", ["origin"])
+
+
+SECRET = os.urandom(32)
+"""What the choice among frames depends on, besides the picture."""
 
 
 class ImageFetcher(Protocol):
@@ -163,7 +174,8 @@ class Examiner:
                 continue
             if seen.decoding is None and seen.embeddings is None:
                 frames = self._max_frames if batch.level.frames else 1
-                seen.decoding = self._pool.submit(picture.data, frames=frames)
+                seed = _seed(seen.digest)
+                seen.decoding = self._pool.submit(picture.data, frames=frames, seed=seed)
             if not batch.keep:
                 picture.data = None
 
@@ -282,6 +294,7 @@ class Examiner:
             seen.fault = ("undecodable", error.cause)
             return []
         seen.layout = decoded.layout
+        BEYOND_REACH.inc(batch.measured and decoded.layout.beyond)
         seen.shed = self._left_out(batch.level, decoded.layout)
         batch.slots.append(decoded.slot)
         sizes = enumerate(decoded.layout.sizes)
@@ -355,8 +368,12 @@ class Examiner:
             rows=self._rows_of(seen).counts(seen.layout),
             parts=[view.box is not None for view in seen.layout.views],
         )
-        view, region = decision.view or 0, decision.region
         rows, layout = self._rows_of(seen), seen.layout
+        if layout.beyond:
+            decision = decide_in_part(decision, self._actions)
+        if decision.view is None:
+            return DecidedImage(image_id, decision, seen.digest, layout, seen.cached)
+        view, region = decision.view, decision.region
         # An override speaks of the whole picture, whatever part of it is the worst.
         whole = decision.reason == "override"
         return DecidedImage(
@@ -375,6 +392,14 @@ class Examiner:
         if post.fault is not None:
             return PostDecision(self._actions.malformed, "malformed", cause=post.fault)
         return decide_post(images, self._actions.max_types)
+
+
+def _seed(content: str) -> int:
+    """Return what chooses among the frames of a picture: alike for all releases, known to nobody.
+
+    Else a shadow would differ from the active release by chance.
+    """
+    return int.from_bytes(blake2b(content.encode(), key=SECRET, digest_size=8).digest())
 
 
 def _shed(pictures: Sequence[Picture]) -> tuple[Shed, ...]:

@@ -13,7 +13,7 @@ from moderator.records import Post
 LEVEL = Gauge(
     "moderator_shed_level",
     "What is left out because posts are late: 0 nothing, 1 regions, 2 also all frames of an "
-    "animation but the first.",
+    "animation but that longest in view.",
 )
 POSTS = Counter("moderator_shed_posts_total", "Posts judged, by the level in force.", ["level"])
 

@@ -18,7 +18,13 @@ class Limits(Concern):
     max_image_pixels: int = Field(
         default=64_000_000, ge=10_000, description="Pixels of an image as its header states them."
     )
-    max_frames: int = Field(default=3, ge=1, le=16, description="Frames judged of an animation.")
+    max_frames: int = Field(
+        default=3,
+        ge=1,
+        le=16,
+        description="Frames judged of an animation: the first, the one longest in "
+        "view, and others by chance, those shown longer and looking different before others.",
+    )
     decode_timeout: Seconds = Field(
         default=4.0, gt=0, description="Seconds an image may take to decode."
     )

@@ -12,7 +12,7 @@ class Overload(Concern):
     age_objective: Seconds = Field(
         default=0.0,
         description="Seconds of age at judging above which work is left out step by step: regions, "
-        "then all frames of an animation but the first; 0: never.",
+        "then all frames of an animation but that longest in view; 0: never.",
     )
     shed_step: Seconds = Field(
         default=5.0, gt=0, description="Seconds above age_objective until the next step."

@@ -1,34 +1,145 @@
-"""Which frames of an animation are looked at. Decodes nothing; knows nothing of networks."""
+"""Walk through the frames of a file as viewers show them, as far as a still may cost.
 
-import struct
+Viewers differ: those that animate show each frame for its time, others the first alone.
+"""
 
-from PIL import ImageFile
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
-MAX_REACH = 1000
+from PIL import Image, ImageFile
+
+MAX_REACH = 2000
 """Frames of an animation that are walked through at most; each costs a little, however small."""
 
+SHORTEST = 0.01
+USUAL = 0.1
+"""Seconds up to which browsers take a frame's time for a mistake, and what they show it for."""
 
-def spread(count: int, most: int) -> list[int]:
-    """Return at most ``most`` of ``count`` positions, evenly spread, first and last among them."""
-    if most == 1 or count == 1:
-        return [0]
-    wanted = min(count, most)
-    return [number * (count - 1) // (wanted - 1) for number in range(wanted)]
+REST = 60.0
+"""Seconds that the last frame stays in view where an animation ends, for who looks on."""
 
 
-def reach(kind: str, image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> int:
-    """Return how many frames of an opened file are looked at, 1..``MAX_REACH``.
+class CutShort(ValueError):
+    """An animation ends before it should."""
 
-    Frames build on those before them, so that each costs decoding all up to it: those within
-    reach have ``max_pixels`` pixels together, no more than one still may have.
+
+class Shot(NamedTuple):
+    """A frame as viewers compose it, and for how many seconds they show it."""
+
+    image: Image.Image
+    seconds: float
+
+
+class Frame(NamedTuple):
+    """A frame that is not drawn yet.
+
+    Attributes:
+        pixels: What it costs to draw.
+        draw: Draws it. Frames must be drawn in their order, as they build on one another; an image
+            is good until the next one is drawn.
     """
-    if kind == "GIF":
-        return gif_reach(data, max_pixels)
-    most = max(1, min(MAX_REACH, max_pixels // (image.width * image.height)))
+
+    pixels: int
+    draw: Callable[[], Shot]
+
+
+class Film(NamedTuple):
+    """The frames of a file in their order, and whether there is a single one."""
+
+    frames: Iterator[Frame]
+    single: bool
+
+
+@dataclass(eq=False, slots=True)
+class Walk:
+    """Iterates over the frames that are within reach, drawn; the first always is.
+
+    Args:
+        frames: In their order.
+        max_pixels: Most pixels that all of them may have together.
+        seconds: Of this process's time, after which no further one is drawn.
+        tolerant: Whether frames before damage are taken, where a file is known to be damaged.
+
+    Attributes:
+        reach: Frames drawn.
+        beyond: Whether there are more, or one that could not be drawn.
+        partial: Whether the file is damaged behind them.
+    """
+
+    frames: Iterator[Frame]
+    max_pixels: int
+    seconds: float = math.inf
+    tolerant: bool = False
+    reach: int = 0
+    beyond: bool = False
+    partial: bool = False
+    _spent: int = field(default=0, init=False)
+    _begun: float = field(default_factory=time.process_time, init=False)
+
+    def __iter__(self) -> Iterator[Shot]:
+        while (shot := self._next()) is not None:
+            self.reach += 1
+            yield shot
+
+    def _next(self) -> Shot | None:
+        try:
+            frame = next(self.frames, None)
+            if frame is None:
+                return None
+            self._spent += frame.pixels
+            if self.reach and self._exhausted():
+                self.beyond = True
+                return None
+            return frame.draw()
+        except MemoryError:
+            raise
+        except Exception as error:
+            if not (self.reach and self.tolerant):
+                raise
+            # Viewers show what comes before the damage. What they show of a frame that cannot be
+            # drawn here is not known; where a file ends early, there is none.
+            self.partial = True
+            self.beyond = not isinstance(error, CutShort)
+            return None
+
+    def _exhausted(self) -> bool:
+        late = time.process_time() - self._begun > self.seconds
+        return late or self._spent > self.max_pixels or self.reach >= MAX_REACH
+
+
+def shown_for(seconds: float) -> float:
+    """Return for how long browsers show a frame that asks for these seconds."""
+    return seconds if seconds > SHORTEST else USUAL
+
+
+def film_of(
+    kind: str, image: ImageFile.ImageFile, load: Callable[[], Image.Image] | None = None
+) -> Film:
+    """Return the frames of a file that Pillow composes: of a WebP, an AVIF, a TIFF or any still.
+
+    Args:
+        kind: Its format.
+        image: The file, opened.
+        load: Loads the frame that was sought, where that takes more than Pillow's own loading.
+    """
     if kind == "TIFF":
-        # Counting all pages would follow a chain of any length, in quadratic time.
-        return next((page for page in range(1, most) if not _has_page(image, page)), most)
-    return min(most, getattr(image, "n_frames", 1))
+        # Counting all pages would follow a chain of any length.
+        single = not _has_page(image, 1)
+        image.seek(0)
+        return Film(_pages(image), single)
+    count = getattr(image, "n_frames", 1)
+    return Film(_sought(image, count, load), count == 1)
+
+
+def _pages(image: ImageFile.ImageFile) -> Iterator[Frame]:
+    position = 0
+    while _has_page(image, position):
+        yield Frame(image.width * image.height, partial(_shot, image, None, 0.0))
+        position += 1
 
 
 def _has_page(image: ImageFile.ImageFile, page: int) -> bool:
@@ -39,40 +150,19 @@ def _has_page(image: ImageFile.ImageFile, page: int) -> bool:
     return True
 
 
-def gif_reach(data: bytes, max_pixels: int) -> int:
-    """Return how many frames of a GIF, 1..``MAX_REACH``, have ``max_pixels`` pixels together.
-
-    Pillow can only count all of them, which takes seconds for a hostile file. The canvas grows
-    with frames that stick out of it, as Pillow lets it.
-
-    Raises:
-        IndexError, struct.error: The file is cut short.
-    """
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + _colours(flags)
-    frames = 0
-    while frames < MAX_REACH and at < len(data) and data[at] != 0x3B:
-        if data[at] == 0x21:
-            at = _past_blocks(data, at + 2)
-            continue
-        if data[at] != 0x2C:
-            at += 1
-            continue
-        x, y, wide, high, flags = struct.unpack_from("<HHHHB", data, at + 1)
-        width, height = max(width, x + wide), max(height, y + high)
-        if (frames + 1) * width * height > max_pixels:
-            break
-        frames += 1
-        at = _past_blocks(data, at + 11 + _colours(flags))
-    return max(1, frames)
+def _sought(
+    image: ImageFile.ImageFile, count: int, load: Callable[[], Image.Image] | None
+) -> Iterator[Frame]:
+    ends = image.info.get("loop", 0) != 0
+    for position in range(count):
+        image.seek(position)
+        rest = REST if ends and position == count - 1 else 0.0
+        yield Frame(image.width * image.height, partial(_shot, image, load, rest))
 
 
-def _colours(flags: int) -> int:
-    """Return the bytes of a GIF's colour table."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _past_blocks(data: bytes, at: int) -> int:
-    while data[at]:
-        at += data[at] + 1
-    return at + 1
+def _shot(image: ImageFile.ImageFile, load: Callable[[], Image.Image] | None, rest: float) -> Shot:
+    drawn = load() if load else image
+    drawn.load()
+    duration = image.info.get("duration", 0)
+    seconds = duration / 1000 if isinstance(duration, int | float) else 0.0
+    return Shot(drawn, shown_for(seconds) + rest)

@@ -1,12 +1,16 @@
 """Make an image of any mode RGB of 8 bits, as viewers show it on white and on black."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from moderator.decoding.view import Background
 
 COLOURS: dict[Background | None, int] = {None: 0, "white": 255, "black": 0}
 """The grey of each background."""
+
+KEYED = ("1", "L", "I;16", "RGB")
+"""Modes in which one colour may stand for transparent."""
 
 
 def shown(image: Image.Image) -> dict[Background | None, Image.Image]:
@@ -16,41 +20,52 @@ def shown(image: Image.Image) -> dict[Background | None, Image.Image]:
     one of them, or on a grey between them, is in view on the other. What is opaque shows the same
     everywhere, and has the background None alone.
     """
-    layer = _layer(image)
-    if layer is None:
+    if not image.has_transparency_data:
         return {None: _opaque(image)}
-    return {background: _on(layer, background) for background in ("white", "black")}
+    layered = layer(image)
+    if layered.getchannel("A").getextrema() == (255, 255):
+        return {None: layered.convert("RGB")}
+    return {background: _on(layered, background) for background in ("white", "black")}
 
 
 def rgb(image: Image.Image, background: Background | None = None) -> Image.Image:
     """Return an image of any mode as RGB on one of the backgrounds that ``shown`` gives."""
-    layer = _layer(image)
-    return _opaque(image) if layer is None else _on(layer, background)
+    return _on(layer(image), background) if image.has_transparency_data else _opaque(image)
 
 
-def _layer(image: Image.Image) -> Image.Image | None:
-    """Return an image as RGBA; None where nothing of it is transparent."""
+def layer(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGBA."""
     if not image.has_transparency_data:
-        return None
-    layer = _plain(image).convert("RGBA")
-    return None if layer.getchannel("A").getextrema() == (255, 255) else layer
+        return _opaque(image).convert("RGBA")
+    key = image.info.get("transparency")
+    if image.mode == "La":
+        # Grey with its alpha multiplied in, as TIFF has it, becomes RGBA by way of LA alone.
+        image = image.convert("LA")
+    if image.mode not in KEYED or not isinstance(key, int | tuple):
+        return image.convert("RGBA")
+    layered = _opaque(image).convert("RGBA")
+    layered.putalpha(Image.fromarray(np.where(_keyed(image, key), np.uint8(0), np.uint8(255))))
+    return layered
+
+
+def _keyed(image: Image.Image, key: int | tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return where an image has the colour that stands for transparent, bool[height, width]."""
+    values = np.asarray(image)
+    bits = {"1": 1, "I;16": 0xFFFF}.get(image.mode, 0xFF)
+    same: NDArray[np.bool_] = values == (np.asarray(key) & bits).astype(values.dtype)
+    return np.asarray(same.all(axis=2), np.bool_) if same.ndim == 3 else same
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     """Return an image as RGB without looking at its alpha."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _eight_bits(image).convert("RGB")
-    return _plain(image).convert("RGB")
+    return image.convert("RGB")
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return grey with its alpha multiplied in, as TIFF has it, as what becomes RGB and RGBA."""
-    return image.convert("LA") if image.mode == "La" else image
-
-
-def _on(layer: Image.Image, background: Background | None) -> Image.Image:
-    flat = Image.new("RGB", layer.size, (COLOURS[background],) * 3)
-    flat.paste(layer, mask=layer.getchannel("A"))
+def _on(layered: Image.Image, background: Background | None) -> Image.Image:
+    flat = Image.new("RGB", layered.size, (COLOURS[background],) * 3)
+    flat.paste(layered, mask=layered.getchannel("A"))
     return flat
 
 

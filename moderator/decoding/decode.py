@@ -7,9 +7,10 @@ overlap within a process, because Pillow's cap on pixels is one for the whole pr
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil
+from functools import partial
+from math import ceil, inf
 from typing import TypeVar
 
 import numpy as np
@@ -28,9 +29,13 @@ from PIL import (
 
 from models.pixels import ORIENTATION, draft, prepare
 from models.spec import InputSpec
-from moderator.decoding.animation import reach, spread
+from moderator.decoding.animation import Film, Walk, film_of
+from moderator.decoding.avif import avif_film
 from moderator.decoding.colour import rgb, shown
+from moderator.decoding.gif import Gif
 from moderator.decoding.margins import parts
+from moderator.decoding.png import Apng, is_animated, loaded
+from moderator.decoding.scenes import Look, Looks, Scenes
 from moderator.decoding.view import WHOLE, Box, Layout, View, most_views, sizes_of
 from moderator.errors import BadInput
 
@@ -41,6 +46,9 @@ CAUSES = ("empty", "format", "pixels", "too-small", "corrupt", "memory", "timeou
 
 MIN_SIDE = 16
 """Pixels that both sides of an image need: below it nothing can be recognised or scored."""
+
+SMALL = 2**20
+"""Pixels of a frame that is kept as it is until frames are chosen; of larger ones, their views."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -125,17 +133,18 @@ def decode(
     *,
     max_pixels: int,
     max_frames: int,
-    seed: int = 0,  # noqa: ARG001
+    seed: int = 0,
+    seconds: float = inf,
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
     What is transparent is shown on white and on black, as two views of the same frame. Parts of a
     frame that its shape asks for (``margins.parts``) are further views, as far as there is room.
 
-    An animation gives its first, its last and evenly spread frames between. Frames build on those
-    before them, so reaching one costs decoding all before it: an animation is looked at as far as
-    it has no more pixels than a still may have, and no more than ``animation.MAX_REACH`` frames;
-    "last" is the last one within that reach.
+    Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
+    those before them, so all up to the last are decoded, as far as they have no more pixels than
+    a still may have, and are no more than ``animation.MAX_REACH``; ``beyond`` says that there are
+    more.
 
     Args:
         data: The file: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.
@@ -143,12 +152,15 @@ def decode(
         max_pixels: Most pixels of a frame, as the header states them; checked before decoding.
         max_frames: Most frames to look at, at least 1.
         seed: Chooses among frames, so that who posts cannot know which are looked at.
+        seconds: Of this process's time, after which no further frame is looked at.
 
     Raises:
         Undecodable: It is none of these, is cut short or damaged, is too large or too small.
     """
     return _guarded(
-        data, max_pixels, lambda kind: _decoded(kind, data, spec, max_pixels, max_frames)
+        data,
+        max_pixels,
+        lambda kind: _decoded(kind, data, spec, _Limits(max_pixels, max_frames, seed, seconds)),
     )
 
 
@@ -221,64 +233,130 @@ def _is_avif(data: bytes) -> bool:
     return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
 
 
-def _decoded(
-    kind: str, data: bytes, spec: InputSpec, max_pixels: int, max_frames: int
-) -> DecodedImage:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ``decode`` was given besides file and sizes."""
+
+    max_pixels: int
+    max_frames: int
+    seed: int
+    seconds: float
+
+
+def _decoded(kind: str, data: bytes, spec: InputSpec, limits: _Limits) -> DecodedImage:
     if kind == "JPEG":
-        return _jpeg(image, data, spec)
+        return _jpeg(data, spec, limits)
+    film = _film(kind, data, limits.max_pixels)
+    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
+    walk = Walk(film.frames, limits.max_pixels, limits.seconds, tolerant)
+    scenes = Scenes(np.random.default_rng(limits.seed))
     width = height = 0
-    frames: list[NDArray[np.uint8]] = []
-    views: list[View] = []
-    crops: list[tuple[View, NDArray[np.uint8]]] = []
-    within = reach(kind, image, data, max_pixels)
-    for position in spread(within, max_frames):
-        image.seek(position)
-        _check_size(image, max_pixels)
-        image.load()
+    for position, shot in enumerate(walk):
+        # The first was checked; in later ones so small nobody recognises anything.
+        if position and min(shot.image.size) < MIN_SIDE:
+            continue
         # A PNG's may stand behind its pixels.
-        _forget_xmp(image)
-        # Pillow turns a TIFF itself when it loads.
-        orientation = 1 if kind == "TIFF" else _orientation(image)
-        for background, flat in shown(image).items():
-            upright = _turned(flat, orientation)
-            if not frames:
-                width, height = upright.size
-            frames.append(prepare(upright, spec))
-            views.append(View(position, background))
-            if upright.size == (width, height):
-                boxes = parts(frames[-1], width, height)
-                crops += [
-                    (View(position, background, box), prepare(upright.crop(box), spec))
-                    for box in boxes
-                ]
-    room = most_views(max_frames) - len(views)
-    views += [view for view, _ in crops[:room]]
-    frames += [pixels for _, pixels in crops[:room]]
-    return DecodedImage(width, height, tuple(frames), tuple(views), within)
+        _forget_xmp(shot.image)
+        orientation = _orientation(kind, shot.image)
+        if not position:
+            width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
+        look = partial(_looks, position, orientation, spec, (width, height))
+        if film.single:
+            return _of(width, height, walk, [look(shot.image)], limits.max_frames)
+        scenes.add(position, shot, partial(_kept, shot.image, look))
+    looks = [scene.look() for scene in scenes.chosen(limits.max_frames)]
+    return _of(width, height, walk, looks, limits.max_frames)
+
+
+def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
+    """Return what shows an image later, though it may change: made of a copy, if that is small."""
+    if image.width * image.height <= SMALL:
+        return partial(look, image.copy())
+    looks = look(image)
+    return lambda: looks
+
+
+def _looks(
+    position: int, orientation: int, spec: InputSpec, size: tuple[int, int], image: Image.Image
+) -> Looks:
+    """Return the views of a frame with what they see, the whole ones first.
+
+    Parts of it are seen only where it is as large as the picture, whose pixels boxes count.
+    """
+    wholes: list[tuple[View, NDArray[np.uint8]]] = []
+    crops: list[tuple[View, NDArray[np.uint8]]] = []
+    for background, flat in shown(image).items():
+        whole = _turned(flat, orientation)
+        frame = prepare(whole, spec)
+        wholes.append((View(position, background), frame))
+        boxes = parts(frame, *size) if whole.size == size else ()
+        crops += [
+            (View(position, background, box), prepare(whole.crop(box), spec)) for box in boxes
+        ]
+    return wholes + crops
+
+
+def _of(
+    width: int, height: int, walk: Walk, looks: Iterable[Looks], max_frames: int
+) -> DecodedImage:
+    every = [look for each in looks for look in each]
+    # All frames come before parts of any, for which there may be no room.
+    every.sort(key=lambda look: look[0].box is not None)
+    views, frames = zip(*every[: most_views(max_frames)], strict=True)
+    return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
+
+
+def _film(kind: str, data: bytes, max_pixels: int) -> Film:
+    """Open a file that is no JPEG, and look at no frame of it yet."""
+    if kind == "GIF":
+        gif = Gif(data)
+        _check_size(*gif.size, max_pixels)
+        return Film(gif.frames(), gif.single)
+    if kind == "PNG" and is_animated(data):
+        apng = Apng(data)
+        _check_size(*apng.size, max_pixels)
+        return Film(apng.frames(), apng.single)
+    if kind == "AVIF":
+        return avif_film(data, lambda source: _opened(kind, source, max_pixels))
+    image = _opened(kind, data, max_pixels)
+    return film_of(kind, image, partial(loaded, image, data) if kind == "PNG" else None)
+
+
+def _opened(kind: str, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    image = DECODERS[kind](io.BytesIO(data))
+    _check_size(*image.size, max_pixels)
+    _forget_xmp(image)
+    return image
 
 
 def _upright(kind: str, data: bytes, view: View, *, max_pixels: int, max_side: int) -> Image.Image:
-    image = DECODERS[kind](io.BytesIO(data))
-    _check_size(image, max_pixels)
-    _forget_xmp(image)
     if kind == "JPEG":
+        image: Image.Image = _opened(kind, data, max_pixels)
         # Before it is drafted: an EXIF that cannot be read is dropped there.
-        orientation = _orientation(image)
+        orientation = _orientation(kind, image)
         share = min(1.0, max_side / max(image.size))
         image.draft("RGB", (ceil(image.width * share), ceil(image.height * share)))
         image.load()
     else:
-        image.seek(view.frame)
-        _check_size(image, max_pixels)
-        image.load()
+        image = _frame(kind, data, view.frame, max_pixels)
         _forget_xmp(image)
-        orientation = 1 if kind == "TIFF" else _orientation(image)
+        orientation = _orientation(kind, image)
     turned = _turned(rgb(image, view.background), orientation)
     turned.thumbnail((max_side, max_side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return turned
+
+
+def _frame(kind: str, data: bytes, position: int, max_pixels: int) -> Image.Image:
+    """Return one of the frames within reach.
+
+    Raises:
+        Undecodable: There is none of this position.
+    """
+    walk = Walk(_film(kind, data, max_pixels).frames, max_pixels, tolerant=True)
+    for place, shot in enumerate(walk):
+        if place == position:
+            return shot.image
+    raise Undecodable("corrupt")
 
 
 def _forget_xmp(image: Image.Image) -> None:
@@ -287,8 +365,9 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(name, None)
 
 
-def _jpeg(image: ImageFile.ImageFile, data: bytes, spec: InputSpec) -> DecodedImage:
-    orientation = _orientation(image)
+def _jpeg(data: bytes, spec: InputSpec, limits: _Limits) -> DecodedImage:
+    image = _opened("JPEG", data, limits.max_pixels)
+    orientation = _orientation("JPEG", image)
     width, height = image.size if orientation < 5 else image.size[::-1]
     draft(image, spec)
     image.load()
@@ -300,13 +379,12 @@ def _jpeg(image: ImageFile.ImageFile, data: bytes, spec: InputSpec) -> DecodedIm
     wanted = _scale_for(boxes, spec)
     if upright.width < wanted * width:
         # What is enough for the whole is too small for its parts.
-        image = DECODERS["JPEG"](io.BytesIO(data))
+        image = _opened("JPEG", data, limits.max_pixels)
         image.draft("RGB", (ceil(image.width * wanted), ceil(image.height * wanted)))
         image.load()
         upright = _turned(rgb(image), orientation)
     crops = [prepare(_crop(upright, box, upright.width / width), spec) for box in boxes]
-    views = (WHOLE, *(View(box=box) for box in boxes))
-    return DecodedImage(width, height, (frame, *crops), views)
+    return DecodedImage(width, height, (frame, *crops), (WHOLE, *(View(box=box) for box in boxes)))
 
 
 def _crop(upright: Image.Image, box: Box, scale: float) -> Image.Image:
@@ -324,15 +402,18 @@ def _scale_for(boxes: Sequence[Box], spec: InputSpec) -> float:
     return min(1.0, scale)
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise Undecodable("pixels")
-    if min(image.size) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise Undecodable("too-small")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(kind: str, image: Image.Image) -> int:
     """Return how the image is turned, 1..8; 1 (upright) also where its EXIF cannot be read."""
+    if kind == "TIFF":
+        # Pillow turns it when it loads.
+        return 1
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:

@@ -49,6 +49,10 @@ MAX_FILES = 16
 CPU_GRACE = 2
 """Whole seconds of CPU time on top of an image's time: its parent, who says why, comes first."""
 
+WALK_SHARE = 0.5
+"""Of an image's time, after which no further frame of an animation is looked at: those seen by then
+are judged, where a time-out would leave none."""
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -135,12 +139,12 @@ def serve(
             answer = _copied(data, arena.buffer(slot), view, limits["max_pixels"], copy_side)
         else:
             fewer = {**limits, "max_frames": min(frames, limits["max_frames"]), "seed": seed}
-            answer = _answer(data, slot, arena, spec, fewer)
+            answer = _answer(data, slot, arena, spec, {**fewer, "seconds": timeout * WALK_SHARE})
         connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _answer(
-    data: bytes, slot: int, arena: SlotArena, spec: InputSpec, limits: Mapping[str, int]
+    data: bytes, slot: int, arena: SlotArena, spec: InputSpec, limits: Mapping[str, Any]
 ) -> dict[str, Any] | str:
     try:
         image = decode(data, spec, **limits)

@@ -128,13 +128,19 @@ class DecodePool:
         return len(self._queue) + len(self._suspects) + in_hand
 
     def submit(
-        self, data: bytes, *, frames: int | None = None, view: View | None = None
+        self,
+        data: bytes,
+        *,
+        frames: int | None = None,
+        seed: int | None = None,
+        view: View | None = None,
     ) -> Future[Decoded]:
         """Begin to decode an image; never waits.
 
         Args:
             data: The file.
             frames: Frames of an animation that are wanted at most; None: as the limits say.
+            seed: Chooses among frames, below 2**64; None: chance does.
             view: Where copies are made, what they are to show.
 
         Returns:
@@ -147,7 +153,9 @@ class DecodePool:
                 future.cancel()
                 return future
             wanted = self._limits.max_frames if frames is None else frames
-            self._queue.append(Job(data, future, wanted, view or WHOLE))
+            job = Job(data, future, wanted, view or WHOLE)
+            job.seed = job.seed if seed is None else seed
+            self._queue.append(job)
         self._wake()
         return future
 

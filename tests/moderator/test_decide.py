@@ -17,6 +17,7 @@ from moderator.decide import (
     Override,
     TypeScore,
     decide_image,
+    decide_in_part,
     decide_post,
     score,
     unjudged,
@@ -388,3 +389,21 @@ def test_the_soft_rule_scores_by_support() -> None:
     found = decide_image([near(firearm("ak", 0.8), toy(0.6))], policy, TYPES, Actions())
     assert found.reason == "match"
     assert found.types[0].score == pytest.approx(1 / (1 + math.exp(-(10 * 0.1 + 0.5))), abs=1e-3)
+
+
+ACTIONS = Actions()
+
+
+def test_what_has_frames_out_of_reach_is_a_match_or_unjudged() -> None:
+    def decided(*rows, actions=ACTIONS, override=None):
+        found = decide_image([near(*rows)], POLICY, TYPES, actions, override)
+        part = decide_in_part(found, actions)
+        return part.decision, part.reason, part.cause
+
+    assert decided(firearm("glock", 0.9)) == ("flag", "match", None)
+    assert decided() == ("flag", "undecodable", "reach")
+    assert decided(actions=Actions(undecodable="pass")) == ("pass", "undecodable", "reach")
+    assert decided(firearm("glock", 0.65)) == ("flag", "undecodable", "reach")
+    flagging = Actions(near_miss="flag")
+    assert decided(firearm("glock", 0.65), actions=flagging)[1] == "near-miss"
+    assert decided(override=Override("v1", "")) == ("pass", "override", None)

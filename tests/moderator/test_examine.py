@@ -215,6 +215,46 @@ def animation(*frames: bytes) -> bytes:
     return file.getvalue()
 
 
+def test_an_animation_with_frames_out_of_reach_is_a_match_or_not_judged(release) -> None:
+    frames = [Image.new("RGB", (2 * QUARTER, 2 * QUARTER), (0, 0, n)) for n in range(0, 250, 10)]
+    blank = [encoded(frame) for frame in frames]
+    given = {"max_image_pixels": str(10 * (2 * QUARTER) ** 2)}
+    with build(settings_of(release, **given), release) as parts:
+        for _ in range(2):
+            whole, part, shown = decided(
+                parts, animation(*blank[:10]), animation(*blank), animation(scene(1), *blank)
+            )
+            said = [(each.decision.decision, each.decision.reason) for each in (whole, part, shown)]
+            assert said == [("pass", "no-match"), ("flag", "undecodable"), ("flag", "match")]
+            body = to_json(part)["images"][0]
+            assert (body["cause"], body["frame"], body["region"]) == ("reach", None, None)
+            assert body["frames"] == {"judged": 3, "reached": 10, "beyond": True}
+            assert to_json(whole)["images"][0]["frames"]["beyond"] is False
+            assert [out.role for out in outgoing(part, room=10_000)][-1] == "dead_letter"
+            for each in (whole, part, shown):
+                assert not list(schema("decision-1").iter_errors(to_json(each)))
+    # What was judged, and that there was more, is kept with the embeddings.
+    assert all(each.images[0].cached for each in (whole, part, shown))
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_firearm_that_hides_on_one_background_is_found(parts, grey) -> None:
+    shown = Image.open(io.BytesIO(scene(2))).convert("L")
+    hidden = Image.new("RGB", shown.size, (grey,) * 3)
+    hidden.putalpha(shown.point(lambda value: 255 - value if grey < 128 else value))
+    (one,) = decided(parts, encoded(hidden))
+    image = to_json(one)["images"][0]
+    assert image["background"] in ("white", "black")
+    assert one.images[0].view.background == image["background"]
+    assert max(each["similarity"] for each in image["prototypes"]) > 0.6
+
+
+def encoded(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def shed(decision: Decided) -> list[str] | None:
     body = to_json(decision)
     assert not list(schema("decision-1").iter_errors(body))

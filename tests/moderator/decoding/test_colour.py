@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from moderator.decoding.colour import rgb, shown
+from tests.moderator.films import png
 from tests.moderator.pictures import FORMATS, UPRIGHT, corners, decoded, encoded, picture, solid
 
 
@@ -137,6 +138,114 @@ def test_alpha_that_hides_nothing_is_one_view(mode) -> None:
     assert list(shows) == [None]
     expected = image.convert("LA") if mode == "La" else image
     assert np.array_equal(np.asarray(shows[None]), np.asarray(expected.convert("RGB")))
+
+
+# --- pictures that hide on one background
+
+
+def shape() -> np.ndarray:
+    """What is hidden: float64[64, 64] in 0..1."""
+    down, across = np.mgrid[:64, :64]
+    return np.where((np.abs(down - 32) < 8) & (np.abs(across - 30) < 24), 0.1, 0.9)
+
+
+def hiding(grey: int, mode: str) -> Image.Image:
+    """A picture that is blank on a grey and shows a shape on every other."""
+    alpha = Image.fromarray((255 * shape()).astype(np.uint8))
+    flat = Image.new("L", (64, 64), grey)
+    image = flat.convert("RGB") if mode == "RGBA" else flat
+    image.putalpha(alpha)
+    return image
+
+
+def shows(frame: np.ndarray) -> float:
+    """By how much the shape stands out of what surrounds it, in levels."""
+    grey = frame.mean(axis=2)
+    inside = shape() < 0.5
+    return abs(float(grey[inside].mean() - grey[~inside].mean()))
+
+
+GREYS = (0, 37, 128, 200, 255)
+SOFT = [("RGBA", kind) for kind in ("PNG", "WEBP", "TIFF", "AVIF")]
+SOFT += [("LA", kind) for kind in ("PNG", "TIFF")]
+
+
+@pytest.mark.parametrize("grey", GREYS)
+@pytest.mark.parametrize(("mode", "kind"), SOFT)
+def test_what_is_blank_on_one_background_is_in_view_on_another(mode, kind, grey) -> None:
+    more = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "AVIF" else {}
+    frames = seen(encoded(hiding(grey, mode), kind, **more))
+    assert max(map(shows, frames.values())) > 95
+
+
+@pytest.mark.parametrize("grey", GREYS)
+def test_what_a_palette_hides_is_in_view(grey) -> None:
+    image = Image.fromarray((shape() > 0.5).astype(np.uint8), "P")
+    image.putpalette([grey] * 768)
+    frames = seen(encoded(image, "PNG", transparency=bytes([25, 230] + [255] * 254)))
+    assert max(map(shows, frames.values())) > 95
+    for kind in ("PNG", "GIF"):
+        frames = seen(encoded(image, kind, transparency=0, optimize=False))
+        assert max(map(shows, frames.values())) > 125
+
+
+@pytest.mark.parametrize("grey", GREYS)
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "GIF")])
+def test_what_hides_in_a_later_frame_is_in_view(mode, kind, grey) -> None:
+    first, second = Image.new("RGBA", (64, 64)), hiding(grey, mode)
+    if kind == "GIF":
+        second.putalpha(second.getchannel("A").point(lambda value: 255 * (value > 127)))
+    more = {"lossless": True} if kind == "WEBP" else {"disposal": 2} if kind == "GIF" else {}
+    data = encoded(first, kind, save_all=True, append_images=[second], duration=100, **more)
+    image = decoded(data)
+    frames = [f for v, f in zip(image.views, image.frames, strict=True) if v.frame == 1]
+    assert len(frames) == 2
+    assert max(map(shows, frames)) > 95
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_grey_that_stands_for_transparent_is_one_of_all_its_bits(depth) -> None:
+    most = 2**depth - 1
+    key = 1 if depth == 1 else most // 3
+    # Of sixteen bits two greys share the byte that is shown; one of them is transparent.
+    pixels = np.where(shape() < 0.5, key, key ^ 1).astype(np.uint16)
+    frames = seen(png(pixels, depth, 0, key.to_bytes(2)))
+    shown_as = key >> 8 if depth == 16 else 255 * key // most
+    assert frames["white"][32, 32].min() == 255
+    assert frames["black"][32, 32].max() == 0
+    if depth > 1:
+        assert max(map(shows, frames.values())) > 80
+        assert abs(int(frames["white"][4, 4, 0]) - shown_as) <= 255 // most + 1
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_colour_that_stands_for_transparent_is_one_of_all_its_bits(depth) -> None:
+    key = np.array([0x12, 0x80, 0x9A]) * (1 if depth == 8 else 257)
+    pixels = np.where(shape()[..., None] < 0.5, key, key ^ [0, 1, 0])
+    frames = seen(png(pixels, depth, 2, key.astype(">u2").tobytes()))
+    assert frames["white"][32, 32].min() == 255
+    assert frames["black"][32, 32].max() == 0
+    for frame in frames.values():
+        assert np.abs(frame[4, 4].astype(int) - (0x12, 0x80, 0x9A)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_further_frames_of_sixteen_bits_are_compared_as_they_show(kind) -> None:
+    dark, light = (Image.fromarray(np.full((64, 64), n, np.uint16)) for n in (20_000, 40_000))
+    image = decoded(encoded(dark, kind, save_all=True, append_images=[light]))
+    assert [int(frame.mean()) for frame in image.frames] == [20_000 >> 8, 40_000 >> 8]
+
+
+def test_constant_alpha_is_judged_as_it_shows() -> None:
+    for alpha in (0, 128):
+        image = picture().convert("RGBA")
+        image.putalpha(alpha)
+        frames = seen(encoded(image, "PNG"))
+        assert list(frames) == ["white", "black"]
+        for background, frame in frames.items():
+            behind = 255 if background == "white" else 0
+            expected = np.add((20 * alpha / 255,) * 3, behind * (1 - alpha / 255))
+            assert np.abs(frame[56, 56] - expected).max() <= 1
 
 
 def test_colour_profiles_are_ignored() -> None:
