@@ -20,7 +20,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload delivery soak photographs fuzz chaos clean
+.PHONY: help install demo test test-fast services lint types format starter benchmark benchmark-overload delivery soak photographs transformations fuzz chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +55,9 @@ format: $(READY) ## Format the code and mend what can be mended
 
 starter: $(READY) ## Build models/starter from the photographs in DATA
 	@$(PY) -m training starter --data $(DATA) --work .cache/starter --out models/starter --replace $(ARGS)
-	@$(PY) -m training card models/starter --folds training/results/folds
+	@$(PY) -m tests.benchmarks.transformations --data $(DATA)
+	@$(PY) -m training card models/starter --folds training/results/folds \
+		--transformations training/results/transformations/results.json
 
 benchmark: $(READY) services ## Measure the worker against what its own work allows
 	@$(PY) -m tests.benchmarks --images $(DATA) $(ARGS)
@@ -71,6 +73,9 @@ soak: $(READY) services ## Have one member decide POSTS posts; memory, descripto
 
 photographs: $(READY) services ## Have a worker decide all photographs in DATA; print confusion tables
 	@$(PY) -m tests.benchmarks.photographs --data $(DATA) $(ARGS)
+
+transformations: $(READY) ## Count what is still flagged in screenshots, collages, strips ... (ARGS="--ways collage")
+	@$(PY) -m tests.benchmarks.transformations --data $(DATA) $(ARGS)
 
 fuzz: $(READY) ## Decode damaged images: FILES=20000 of SEED (default: the date); keeps what kills
 	@$(PY) -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -17,11 +17,17 @@ LEAST_TEMPERATURE = 1e-6
 NEAR_RADIUS = 0.05
 """``near_radius`` of policies that do not state one."""
 
+
+PART_MARGIN = 0.05
+"""Chosen so that a collage or a strip of harmless photographs is hardly ever flagged where each of
+them passes by itself; see ``training/results/tried.md``."""
+
 YOUNGER: Mapping[str, Any] = {
     "temperature": None,
     "least_similarity": -1.0,
     "region_margin": None,
     "near_radius": NEAR_RADIUS,
+    "part_margin": PART_MARGIN,
 }
 """What policies written before these were known did, and what they still do without them."""
 
@@ -48,6 +54,8 @@ class Policy:
             whole, -2..2; None: regions are not judged.
         near_radius: Cosine distance, 0..2, within which a prototype that was added to the release
             decides by itself where none is nearer; 0: none does.
+        part_margin: How much more similarity (or support) a part of a picture that has a view of
+            its own, as a cell of a collage has, needs than the whole, -2..2.
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -64,6 +72,7 @@ class Policy:
     least_similarity: float = -1.0
     region_margin: float | None = None
     near_radius: float = NEAR_RADIUS
+    part_margin: float = PART_MARGIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
@@ -84,6 +93,7 @@ class Policy:
         if self.region_margin is not None:
             _within("region_margin", self.region_margin, -2, 2)
         _within("near_radius", self.near_radius, 0, 2)
+        _within("part_margin", self.part_margin, -2, 2)
 
     def threshold_of(self, name: str) -> float:
         """Return the similarity (or support) that a type needs."""

@@ -153,6 +153,7 @@ def decide_image(
     override: Override | None = None,
     *,
     rows: Sequence[int] | None = None,
+    parts: Sequence[bool] | None = None,
 ) -> ImageDecision:
     """Decide an image from the neighbours of its views and their regions: as bad as the worst.
 
@@ -164,24 +165,47 @@ def decide_image(
         actions: The operator's choices.
         override: What a moderator said of this very picture; it wins over everything.
         rows: How many of ``views`` belong to each view, its own included; None: one each.
+        parts: Whether each view shows a part of the picture, which needs the policy's
+            ``part_margin`` more than the whole does; its regions are not judged. None: none does.
 
     Raises:
-        ValueError: There are no views, or ``rows`` are not of as many.
+        ValueError: There are no views, or ``rows`` or ``parts`` are not of as many.
     """
     places = _places([1] * len(views) if rows is None else rows)
     if not views:
         raise ValueError("an image without views cannot be decided")
     if len(places) != len(views):
         raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
-    margins = [policy.region_margin or 0.0 if region else 0.0 for _, region in places]
-    found = [find(near, policy, by) for near, by in zip(views, margins, strict=True)]
-    judged = _judged(found, places)
-    worst = max(judged, key=lambda row: _finding_badness(found[row], policy, actions))
+    margins = _margins(places, policy, parts)
+    every = {row: find(views[row], policy, by) for row, by in margins.items()}
+    found = _that_count(every, places, parts or [False] * (1 + places[-1][0]))
+    worst = max(found, key=lambda row: _finding_badness(found[row], policy, actions))
     view, region = places[worst]
     decision = _decision(found[worst], views[worst], policy, types, actions)
-    closest = min(found[row].closest for row in judged)
+    closest = min(each.closest for each in found.values())
     decision = replace(decision, view=view, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
+
+
+def _margins(
+    places: Sequence[tuple[int, int]], policy: Policy, parts: Sequence[bool] | None
+) -> dict[int, float]:
+    """Return what each row that is judged needs above the thresholds, by its place.
+
+    Raises:
+        ValueError: ``parts`` does not speak of each view.
+    """
+    views = 1 + max(view for view, _ in places)
+    if parts is not None and len(parts) != views:
+        raise ValueError(f"{len(parts)} parts for an image of {views} views")
+    shown = parts or [False] * views
+    by_region = policy.region_margin or 0.0
+    return {
+        row: by_region if region else policy.part_margin if shown[view] else 0.0
+        for row, (view, region) in enumerate(places)
+        # Parts of parts flag harmless pictures, and hardly any firearm more.
+        if not (region and shown[view])
+    }
 
 
 def _places(rows: Sequence[int]) -> list[tuple[int, int]]:
@@ -189,12 +213,22 @@ def _places(rows: Sequence[int]) -> list[tuple[int, int]]:
     return [(view, region) for view, count in enumerate(rows) for region in range(count)]
 
 
-def _judged(found: Sequence[Finding], places: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the rows that count: not the regions of a view that is a copy of a look-alike."""
-    copies = {
-        view for each, (view, region) in zip(found, places, strict=True) if each.copy and not region
+def _that_count(
+    found: Mapping[int, Finding], places: Sequence[tuple[int, int]], parts: Sequence[bool]
+) -> Mapping[int, Finding]:
+    """Return what counts: nothing smaller than a view that is a copy of a look-alike.
+
+    Regions of such a view do not count, nor parts where all that is whole is such a copy: else
+    what a reviewer said of the picture would hold for the whole of it alone.
+    """
+    copies = {places[row][0] for row, each in found.items() if each.copy and not places[row][1]}
+    wholes = {view for view, part in enumerate(parts) if not part}
+    return {
+        row: each
+        for row, each in found.items()
+        if not (places[row][1] and places[row][0] in copies)
+        and not (parts[places[row][0]] and wholes <= copies)
     }
-    return [row for row, (view, region) in enumerate(places) if not (region and view in copies)]
 
 
 def unjudged(reason: Reason, cause: str, actions: Actions) -> ImageDecision:

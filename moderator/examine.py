@@ -404,6 +404,7 @@ class Examiner:
             self._actions,
             served.overrides.get(seen.digest),
             rows=self._rows_of(seen).counts(seen.layout),
+            parts=[view.box is not None for view in seen.layout.views],
         )
         rows, layout = self._rows_of(seen), seen.layout
         if layout.beyond:

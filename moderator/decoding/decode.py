@@ -6,7 +6,7 @@ and its tolerance of damage are one for the whole process.
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf
@@ -24,11 +24,12 @@ from moderator.decoding.bounds import most_pixels
 from moderator.decoding.colour import rgb, shown
 from moderator.decoding.formats import DECODERS, sniff
 from moderator.decoding.gif import Gif
+from moderator.decoding.margins import parts
 from moderator.decoding.png import Apng, is_animated, loaded
 from moderator.decoding.profiles import Colours, UnusableProfile, colours
 from moderator.decoding.repair import mended, shows_something, skimmed
 from moderator.decoding.scenes import Look, Looks, Scenes
-from moderator.decoding.view import WHOLE, Layout, View, sizes_of
+from moderator.decoding.view import WHOLE, Box, Layout, View, most_views, sizes_of
 from moderator.errors import BadInput
 
 T = TypeVar("T")
@@ -141,7 +142,8 @@ def decode(
 ) -> DecodedImage:
     """Decode an image, trusting neither its name nor its header.
 
-    What is transparent is shown on white and on black, as two views of the same frame.
+    What is transparent is shown on white and on black, as two views of the same frame. Parts of a
+    frame that its shape asks for (``margins.parts``) are further views, as far as there is room.
 
     Of an animation some frames are returned, see ``moderator.decoding.scenes``. Frames build on
     those before them, so all up to the last are decoded, as far as they have no more pixels than
@@ -260,7 +262,7 @@ class _Limits:
 
 def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     if file.kind == "JPEG":
-        return _jpeg(file, file.open(limits.max_pixels), spec)
+        return _jpeg(file, spec, limits)
     film = _film(file, limits.max_pixels)
     tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
     walk = Walk(film.frames, limits.max_pixels, limits.seconds, tolerant)
@@ -269,11 +271,12 @@ def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     for position, orientation, shot in _shots(file, walk):
         if not position:
             width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
-        look = partial(_looks, position, orientation, spec)
+        look = partial(_looks, position, orientation, spec, (width, height))
         if film.single:
-            return _of(width, height, walk, [look(shot.image)])
+            return _of(width, height, walk, [look(shot.image)], limits.max_frames)
         scenes.add(position, shot, partial(_kept, shot.image, look))
-    return _of(width, height, walk, [scene.look() for scene in scenes.chosen(limits.max_frames)])
+    looks = [scene.look() for scene in scenes.chosen(limits.max_frames)]
+    return _of(width, height, walk, looks, limits.max_frames)
 
 
 def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
@@ -300,16 +303,33 @@ def _kept(image: Image.Image, look: Callable[[Image.Image], Looks]) -> Look:
     return lambda: looks
 
 
-def _looks(position: int, orientation: int, spec: InputSpec, image: Image.Image) -> Looks:
-    """Return the views of a frame with what they see."""
-    return [
-        (View(position, background), prepare(_turned(flat, orientation), spec))
-        for background, flat in shown(image).items()
-    ]
+def _looks(
+    position: int, orientation: int, spec: InputSpec, size: tuple[int, int], image: Image.Image
+) -> Looks:
+    """Return the views of a frame with what they see, the whole ones first.
+
+    Parts of it are seen only where it is as large as the picture, whose pixels boxes count.
+    """
+    wholes: list[tuple[View, NDArray[np.uint8]]] = []
+    crops: list[tuple[View, NDArray[np.uint8]]] = []
+    for background, flat in shown(image).items():
+        whole = _turned(flat, orientation)
+        frame = prepare(whole, spec)
+        wholes.append((View(position, background), frame))
+        boxes = parts(frame, *size) if whole.size == size else ()
+        crops += [
+            (View(position, background, box), prepare(whole.crop(box), spec)) for box in boxes
+        ]
+    return wholes + crops
 
 
-def _of(width: int, height: int, walk: Walk, looks: Iterable[Looks]) -> DecodedImage:
-    views, frames = zip(*(look for each in looks for look in each), strict=True)
+def _of(
+    width: int, height: int, walk: Walk, looks: Iterable[Looks], max_frames: int
+) -> DecodedImage:
+    every = [look for each in looks for look in each]
+    # All frames come before parts of any, for which there may be no room.
+    every.sort(key=lambda look: look[0].box is not None)
+    views, frames = zip(*every[: most_views(max_frames)], strict=True)
     return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
 
 
@@ -370,15 +390,43 @@ def _forget_xmp(image: Image.Image) -> None:
         image.info.pop(name, None)
 
 
-def _jpeg(file: _File, image: ImageFile.ImageFile, spec: InputSpec) -> DecodedImage:
+def _jpeg(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
+    image = file.open(limits.max_pixels)
     orientation = _orientation("JPEG", image)
     width, height = image.size if orientation < 5 else image.size[::-1]
     how = file.colours(image)
     if how is None or how.smooth:
         draft(image, spec)
     image.load()
-    flat = rgb(_managed(image, how))
-    return DecodedImage(width, height, (prepare(_turned(flat, orientation), spec),))
+    upright = _turned(rgb(_managed(image, how)), orientation)
+    frame = prepare(upright, spec)
+    boxes = parts(frame, width, height)
+    if not boxes:
+        return DecodedImage(width, height, (frame,))
+    wanted = _scale_for(boxes, spec)
+    if upright.width < wanted * width:
+        # What is enough for the whole is too small for its parts.
+        image = file.open(limits.max_pixels)
+        image.draft("RGB", (ceil(image.width * wanted), ceil(image.height * wanted)))
+        image.load()
+        upright = _turned(rgb(_managed(image, how)), orientation)
+    crops = [prepare(_crop(upright, box, upright.width / width), spec) for box in boxes]
+    return DecodedImage(width, height, (frame, *crops), (WHOLE, *(View(box=box) for box in boxes)))
+
+
+def _crop(upright: Image.Image, box: Box, scale: float) -> Image.Image:
+    """Return a part of a picture that was decoded at a scale."""
+    left, top, right, bottom = (round(side * scale) for side in box)
+    return upright.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+
+def _scale_for(boxes: Sequence[Box], spec: InputSpec) -> float:
+    """Return at what scale, 1 at most, no part is smaller than the network takes it."""
+    scale = 0.0
+    for left, top, right, bottom in boxes:
+        high, wide = spec.size_for(bottom - top, right - left)
+        scale = max(scale, wide / (right - left), high / (bottom - top))
+    return min(1.0, scale)
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

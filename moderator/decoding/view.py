@@ -13,7 +13,7 @@ Box = tuple[int, int, int, int]
 BACKGROUNDS: tuple[Background | None, ...] = (None, "white", "black")
 """Backgrounds by their code in binary records."""
 
-MAX_CROPS = 4
+MAX_CROPS = 6
 """Views of parts of a picture, besides those of whole frames."""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BadRelease
-from models.policy import NEAR_RADIUS, Policy
+from models.policy import NEAR_RADIUS, PART_MARGIN, Policy
 
 POLICY = Policy(0.6, {"b": 0.7, "a": 0.5}, 0.05, 0.02, 20.0, 0.5, 8)
 
@@ -43,6 +43,7 @@ cosines = st.floats(-1, 1)
         least_similarity=cosines,
         near_radius=st.floats(0, 2),
         region_margin=st.none() | st.floats(-2, 2),
+        part_margin=st.floats(-2, 2),
         threshold=cosines,
         thresholds=st.dictionaries(st.text(), cosines),
         near_miss=st.floats(0, 2),
@@ -68,8 +69,9 @@ def test_json_gives_the_same_policy_and_what_is_unknown_is_ignored(policy) -> No
      ("threshold", 10**400), ("score_slope", -(10**400)),
      ("temperature", 0), ("temperature", 1.5), ("temperature", "warm"), ("temperature", math.nan),
      ("least_similarity", -1.5), ("least_similarity", None), ("region_margin", 2.5),
-     ("region_margin", math.nan), ("region_margin", True), ("near_radius", -0.1),
-     ("near_radius", 2.5), ("near_radius", None)],
+      ("region_margin", math.nan), ("region_margin", True), ("near_radius", -0.1),
+      ("near_radius", 2.5), ("near_radius", None), ("part_margin", None),
+      ("part_margin", -2.5), ("part_margin", math.inf)],
 )  # fmt: skip
 def test_a_figure_out_of_range_is_one_line(name, value) -> None:
     with pytest.raises(BadRelease) as caught:
@@ -102,6 +104,7 @@ def test_a_policy_of_before_the_soft_rule_is_read_and_has_the_version_that_it_ha
     policy = Policy.from_json(OLD)
     assert (policy.temperature, policy.least_similarity, policy.region_margin) == (None, -1.0, None)
     assert policy.near_radius == NEAR_RADIUS
+    assert policy.part_margin == PART_MARGIN
     assert policy.to_json() == OLD
     assert policy.version == "4fa0da4dc38ea2b5"
 
@@ -120,6 +123,7 @@ def test_a_support_may_be_asked_for_that_no_similarity_reaches() -> None:
         {"least_similarity": 0.2},
         {"region_margin": 0.0},
         {"near_radius": 0.0},
+        {"part_margin": 0.0},
     ],
 )
 def test_what_changes_decisions_changes_the_version(changes) -> None:

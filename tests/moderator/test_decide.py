@@ -352,6 +352,35 @@ def test_regions_never_make_an_image_better_and_without_a_margin_count_as_frames
     assert parts == replace(frames, view=0, region=frames.view)
 
 
+PARTED = replace(REGIONAL, part_margin=0.02)
+
+
+def test_a_part_needs_its_margin_more_than_the_whole_and_its_regions_are_not_judged() -> None:
+    none, gun = near(), near(firearm("glock", 0.71))
+
+    def decided(*views):
+        parts = [False, True]
+        return decide_image(views, PARTED, TYPES, Actions(), rows=[2, 2], parts=parts)
+
+    assert (decided(gun, none, none, none).reason, decided(none, none, gun, none).reason) == (
+        "match",
+        "near-miss",
+    )
+    surer = near(firearm("glock", 0.73))
+    found = decided(none, none, surer, none)
+    assert (found.reason, found.view, found.region) == ("match", 1, 0)
+    assert found.types[0].score == round(score(0.01, PARTED), 4)
+    sure = near(firearm("glock", 0.99))
+    assert decided(none, none, none, sure).reason == "no-match"
+    assert decided(none, sure, none, none).reason == "match"
+
+
+@pytest.mark.parametrize("parts", [[], [True, False, False]])
+def test_parts_that_are_not_as_many_as_the_views_are_refused(parts) -> None:
+    with pytest.raises(ValueError, match=f"{len(parts)} parts for an image of 2 views"):
+        decide_image([near(), near()], PARTED, TYPES, Actions(), parts=parts)
+
+
 def test_what_is_said_of_a_picture_is_said_of_the_whole() -> None:
     rows = [near(), near(firearm("glock", 0.9))]
     found = decide_image(rows, REGIONAL, TYPES, Actions(), Override("v1", "ak"), rows=[2])

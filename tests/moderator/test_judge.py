@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
-from moderator.demo.drawings import names
+from moderator.demo.drawings import draw, names
 from moderator.errors import BadSettings
 from moderator.judge import decide_files, expanded, run_decide
 from moderator.settings import Settings, load_settings
@@ -72,6 +73,27 @@ def test_every_kind_of_file_gets_its_decision_in_its_place(settings, files) -> N
     assert cells[2][3] == "No such file or directory"
     assert "100000" in cells[4][3]
     assert code == 1
+
+
+def test_a_small_firearm_on_a_white_canvas_is_found_by_the_starter(tmp_path) -> None:
+    settings = load_settings({"decode_processes": "1"}, environ={})
+    gun = draw("kalashnikov", 0, "indexed").convert("RGB")
+    white = Image.new("RGB", (4 * gun.width, 4 * gun.height), "white")
+    white.paste(gun, (gun.width, 2 * gun.height))
+    blank = Image.new("RGB", white.size, "white")
+    blank.paste(draw("cat", 3, "posted").convert("RGB"), (gun.width, 2 * gun.height))
+    paths = [tmp_path / f"{name}.jpg" for name in ("gun", "white", "blank")]
+    for path, picture in zip(paths, (gun, white, blank), strict=True):
+        picture.save(path, quality=92)
+    code, found = decide_json(settings, paths)
+    assert code == 0
+    reasons = [(each["decision"], each["images"][0]["reason"]) for each in found]
+    assert reasons[:2] == [("flag", "match")] * 2
+    assert reasons[2][0] == "pass"
+    # The part that is shown lies around the drawing.
+    box = found[1]["images"][0]["region"]
+    assert box["x"] < 2 * gun.width and box["x"] + box["width"] > gun.width
+    assert box["width"] < white.width / 2 and box["height"] < white.height / 2
 
 
 def test_what_opens_but_is_no_image_is_no_failure_of_the_command(settings, files) -> None:

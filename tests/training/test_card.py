@@ -402,3 +402,35 @@ def test_inputs_that_cannot_be_used_are_one_line(tmp_path, capsys, made):
         assert code == 2 and said in err and err.count("\n") == 1 and not out, (arguments, err)
     assert load_release(made[0]).report["format"] == "report/1"
     assert not (made[0] / "MODEL_CARD.md").exists()
+
+
+# --- ways of showing
+
+
+def ways_of(folder: Path, release: Path, **changes) -> Path:
+    found = load_release(release)
+    way = {"firearms": 0.915, "firearms_whole": 0.385, "harmless": 0.0025, "harmless_whole": 0.0,
+           "firearms_views": 2.04, "harmless_views": 2.1}  # fmt: skip
+    content = {"network": found.network_digest, "policy": found.policy.version, "firearms": 200,
+               "harmless": 400, "ways": {"small on white": way}, **changes}  # fmt: skip
+    file = folder / "ways.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_ways_of_showing_are_a_table_of_the_card(tmp_path, capsys, made):
+    text = card(capsys, tmp_path, made, "--transformations", ways_of(tmp_path, made[0]))
+    assert "200 photographs of firearms" in text and "400 harmless ones" in text
+    cells = row(text, "small on white")[1:]
+    assert [cell.strip(" |") for cell in cells] == ["91.5 %", "38.5 %", "0.2 %", "0.0 %", "2.0"]
+    assert "Other ways of showing" not in card(capsys, tmp_path, made)
+
+
+@pytest.mark.parametrize("changes", [{"policy": "0" * 16}, {"network": "sha256:0"}, {"ways": None}])
+def test_ways_of_another_release_or_damaged_are_refused(tmp_path, capsys, made, changes):
+    file = ways_of(tmp_path, made[0], **changes)
+    if changes == {"ways": None}:
+        file.write_text(file.read_text().replace('"ways"', '"way"'))
+    code, _, err = run(capsys, made[0], "--folds", made[1], "--transformations", file)
+    assert code != 0
+    assert "make transformations" in err and len(err.strip().splitlines()) == 1

@@ -114,6 +114,7 @@ def _policy(
         temperature=settings.temperature,
         least_similarity=least,
         region_margin=margin,
+        part_margin=settings.part_margin,
     )
     return with_score(policy, evidence_of(frames, policy), firearm, settings.prior, at=threshold)
 

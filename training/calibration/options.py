@@ -60,6 +60,13 @@ OPTIONS = (
         help="Most of the allowed false flags that regions may add; 0: regions are not judged.",
     ),
     click.option(
+        "--part-margin",
+        type=float,
+        show_default=f"the release's, else {USUAL.part_margin}",
+        help="How much more the content of margins, a window along a long picture or a cell of a "
+        "collage needs than a whole picture; `make transformations` shows what it does.",
+    ),
+    click.option(
         "--prior",
         type=float,
         default=USUAL.prior,

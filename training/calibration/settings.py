@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.errors import BadRelease
-from models.policy import Policy
+from models.policy import PART_MARGIN, Policy
 from training.errors import BadInput
 
 SHARES = ("false_flag_rate", "near_miss_rate", "fallback_recall", "prior")
@@ -27,6 +27,7 @@ class PolicySettings:
         shrinkage: False flags that pull a type's threshold half the way to its own, at least 0.
         region_share: Most of the allowed false flags that regions may add, in 0..1; 0: regions
             are not judged.
+        part_margin: See ``models.policy.Policy``.
         prior: Share of firearms among what is judged, of which the score is the probability.
 
     Raises:
@@ -43,6 +44,7 @@ class PolicySettings:
     type_thresholds: bool = False
     shrinkage: float = 4.0
     region_share: float = 0.2
+    part_margin: float = PART_MARGIN
     prior: float = 0.5
 
     def __post_init__(self) -> None:
@@ -71,6 +73,7 @@ class PolicySettings:
                 lookalike_margin=self.lookalike_margin,
                 neighbours=self.neighbours,
                 temperature=self.temperature,
+                part_margin=self.part_margin,
             )
         except BadRelease as error:
             raise BadInput(f"the options make no policy: {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.manifest import NAME as MANIFEST
 from models.release import Release
-from training.card import details, failures, numbers, uses
+from training.card import details, failures, numbers, uses, ways
 from training.card.inputs import Inputs, read_inputs
 from training.card.markdown import tidy
 from training.errors import BadInput
@@ -17,7 +17,12 @@ CARD = "MODEL_CARD.md"
 
 
 def write_card(
-    release: Path, folds: Path, *, study: Path | None = None, out: Path | None = None
+    release: Path,
+    folds: Path,
+    *,
+    study: Path | None = None,
+    transformations: Path | None = None,
+    out: Path | None = None,
 ) -> Path:
     """Write the model card of a release.
 
@@ -25,6 +30,7 @@ def write_card(
         release: Its directory, which stays valid.
         folds: See ``training.card.inputs.read_inputs``.
         study: Likewise.
+        transformations: Likewise.
         out: File of the card, which is replaced; None: ``MODEL_CARD.md`` in the release.
 
     Returns:
@@ -34,7 +40,7 @@ def write_card(
         BadInput: The results cannot be used, or the file cannot be written.
         BadRelease: The release cannot be read.
     """
-    inputs = read_inputs(release, folds, study)
+    inputs = read_inputs(release, folds, study, transformations)
     file = out or release / CARD
     _check_place(file, inputs.release)
     text = render(inputs)
@@ -72,6 +78,7 @@ def _spaced(inputs: Inputs) -> list[str]:
         numbers.protocol(inputs),
         numbers.held_out(inputs),
         numbers.own_side(inputs),
+        ways.shown(inputs),
         numbers.study(inputs),
         failures.failures(inputs),
         uses.ethics(),

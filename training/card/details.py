@@ -196,6 +196,7 @@ def _policy(inputs: Inputs) -> str:
     regions = "regions are not judged"
     if policy.region_margin is not None:
         regions = f"regions need {policy.region_margin:.3f} more"
+    regions += f", parts of a picture {policy.part_margin:.3f} more"
     return (
         f"threshold {policy.threshold:.3f}, {len(policy.thresholds)} types with their own, "
         f"near-miss band {policy.near_miss:.3f}, {policy.neighbours} neighbours; {regions}"

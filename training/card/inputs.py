@@ -1,5 +1,6 @@
 """What a model card is made of, read and checked. Must not know how a card looks."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ NEEDED_OF_FOLD = (
     "source", "together", "harmless_sources", "run", "settings", "prototypes", "firearms",
     "harmless", "rules",
 )  # fmt: skip
+NEEDED_OF_SHOWN = ("firearms", "harmless", "ways")
 NEEDED_OF_RULE = ("whole", "with_regions", "lookalikes_flagged", "small", "types", "evidence")
 
 
@@ -32,12 +34,14 @@ class Inputs:
         folds: Results of held-out sources, the source with most firearms first; at least 1.
         rule: Name of the release's own rule of scoring among those of the folds.
         study: Entries of comparisons of methods; empty: none.
+        shown: What is flagged in other ways of showing a photograph; None: not measured.
     """
 
     release: Release
     folds: tuple[Mapping[str, Any], ...]
     rule: str
     study: tuple[Mapping[str, Any], ...] = ()
+    shown: Mapping[str, Any] | None = None
 
     @property
     def ruled(self) -> list[Mapping[str, Any]]:
@@ -50,13 +54,16 @@ class Inputs:
         return "whole" if self.release.policy.region_margin is None else "with_regions"
 
 
-def read_inputs(release: Path, folds: Path, study: Path | None = None) -> Inputs:
+def read_inputs(
+    release: Path, folds: Path, study: Path | None = None, transformations: Path | None = None
+) -> Inputs:
     """Read a release, results of held-out sources and comparisons of methods.
 
     Args:
         release: Its directory.
         folds: Folder of the results of ``python -m training folds``.
         study: A file of results of ``evaluate``, its folder, or a folder of such folders.
+        transformations: File of results of ``make transformations``, of this release.
 
     Raises:
         BadInput: One of them is missing or not as it should be; one line.
@@ -73,7 +80,8 @@ def read_inputs(release: Path, folds: Path, study: Path | None = None) -> Inputs
     if twice:
         raise BadInput(f"{folds} holds out {twice[0]} twice; remove one of the files")
     entries = () if study is None else tuple(join(_files(study)))
-    return Inputs(found, tuple(results), rule, entries)
+    shown = None if transformations is None else _shown(transformations, found)
+    return Inputs(found, tuple(results), rule, entries, shown)
 
 
 def rule_of(temperature: float | None) -> str:
@@ -130,6 +138,21 @@ def _check_fold(folder: Path, result: Mapping[str, Any], rule: str) -> None:
         ]
     if missing:
         raise BadInput(f"{folder} lacks {missing[0]} of {its} by the rule {rule!r}; {remedy}")
+
+
+def _shown(file: Path, release: Release) -> Mapping[str, Any]:
+    remedy = "run `make transformations` again"
+    try:
+        found: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+        its, network = found["policy"], found["network"]
+        missing = [name for name in NEEDED_OF_SHOWN if name not in found]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"--transformations {file} cannot be read ({error!r}); {remedy}") from None
+    if missing:
+        raise BadInput(f"--transformations {file} lacks {missing[0]}; {remedy}")
+    if (its, network) != (release.policy.version, release.network_digest):
+        raise BadInput(f"--transformations {file} is of another release; {remedy}")
+    return found
 
 
 def _files(study: Path) -> Sequence[Path]:

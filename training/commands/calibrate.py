@@ -68,7 +68,7 @@ def command(release: Path, out: Path, *, replace: bool, flags_all: bool, **optio
     places = ("images", "lookalikes", "groups", "test_sources")
     given = Photographs(**{name: options.pop(name) for name in places})
     known = load_release(release)
-    names = ("lookalike_margin", "neighbours", "temperature")
+    names = ("lookalike_margin", "neighbours", "temperature", "part_margin")
     of_release = PolicySettings(**{name: getattr(known.policy, name) for name in names})
     settings = policy_settings(options, of_release)
     console = Console(stderr=True)

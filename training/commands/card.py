@@ -15,8 +15,16 @@ PLACE = click.Path(path_type=Path)
 @click.option("--study", type=PLACE,
               help="Results of `study` or `evaluate`: a file, its folder, or a folder of "
               "such folders.")  # fmt: skip
+@click.option("--transformations", type=PLACE,
+              help="File of results of `make transformations`.")  # fmt: skip
 @click.option("--out", type=PLACE, help="File of the card.  [default: RELEASE/MODEL_CARD.md]")
-def command(release: Path, folds: Path, study: Path | None, out: Path | None) -> None:
+def command(
+    release: Path,
+    folds: Path,
+    study: Path | None,
+    transformations: Path | None,
+    out: Path | None,
+) -> None:
     """Write the model card of a release.
 
     All its figures are taken from the release's report and from the results given; a card that is
@@ -28,4 +36,5 @@ def command(release: Path, folds: Path, study: Path | None, out: Path | None) ->
     """
     from training.card.card import write_card
 
-    click.echo(f"model card in {write_card(release, folds, study=study, out=out)}")
+    file = write_card(release, folds, study=study, transformations=transformations, out=out)
+    click.echo(f"model card in {file}")

@@ -18,6 +18,7 @@ from training.errors import BadInput
         ({"temperature": 3.0}, "temperature 3.0"),
         ({"neighbours": 0}, "neighbours 0"),
         ({"lookalike_margin": 5.0}, "lookalike_margin 5.0"),
+        ({"part_margin": 2.5}, "part_margin 2.5"),
     ],
 )
 def test_a_figure_out_of_its_range_is_named(figures, message):
