@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 MADE_ANEW = Counter(
     "moderator_topics_made_anew_total",
-    "Times that a topic read from its beginning was found deleted and made anew, by its use.",
-    ["use"],
+    "Times that a topic was found deleted and made anew, and read from its beginning.",
+    ["topic"],
 )
 
 AGAIN = 1.0
@@ -24,7 +24,7 @@ AGAIN = 1.0
 
 
 class MadeAnew(Exception):
-    """The topic was deleted and made anew; what is polled next is from its beginning."""
+    """The topic that it names was deleted and made anew; what is polled next is its beginning."""
 
 
 class TopicReading(Protocol):
@@ -104,8 +104,8 @@ class TopicFollower(ABC):
             try:
                 self._end = self._reader.end() if self._end is None else self._end
                 self._turn(self._end)
-            except MadeAnew:
-                MADE_ANEW.labels(self._what).inc()
+            except MadeAnew as anew:
+                MADE_ANEW.labels(str(anew)).inc()
                 logger.warning(
                     "%s topic: made anew; reading it from its beginning, what was read up to "
                     "offset %d holds until its end is reached",

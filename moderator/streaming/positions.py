@@ -14,6 +14,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 from prometheus_client import Counter
 
+from moderator.following import MADE_ANEW
 from moderator.records import Partition
 from moderator.streaming.epochs import Epochs
 
@@ -28,11 +29,6 @@ OFFSETS_LOST = Counter(
 ASK = 0.5
 """Seconds that one question about one partition may take: the others go on being read."""
 
-TOPICS_MADE_ANEW = Counter(
-    "moderator_topics_made_anew_total",
-    "Times a topic was found deleted and made anew; it is then read from its beginning.",
-    ["topic"],
-)
 
 DOUBT = 3.0
 """Seconds until an offset of a topic that was never seen here is taken for a deleted topic's: a
@@ -117,7 +113,7 @@ class Positions:
             ids.append(now)
             if len(ids) == 1:
                 continue
-            TOPICS_MADE_ANEW.labels(topic).inc()
+            MADE_ANEW.labels(topic).inc()
             logger.warning(
                 "%s was deleted and made anew: it is read from its beginning, and what was not "
                 "read before is gone; the decision ids of its records begin again",

@@ -44,11 +44,11 @@ class TopicReader:
             polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
         except OffsetOutOfRangeError:
             self._consumer.seek_to_beginning(self._partition)
-            raise MadeAnew from None
+            raise MadeAnew(self._partition.topic) from None
         if self._is_another():
             # What was polled may be from the middle of the new topic, and is read again.
             self._consumer.seek_to_beginning(self._partition)
-            raise MadeAnew
+            raise MadeAnew(self._partition.topic)
         return polled
 
     def _is_another(self) -> bool:

@@ -349,13 +349,13 @@ def test_one_that_never_started_closes_its_reader():
 
 def test_a_topic_made_anew_is_served_as_it_is_now():
     name = "moderator_topics_made_anew_total"
-    before = metric(name, use="prototypes")
+    before = metric(name, topic="prototypes")
     first = rows(encoded("n"), (f"{NETWORK}/r".encode(), None), encoded("m"))
-    topic = Topic([first, MadeAnew(), rows(encoded("o"))], end=3, next_end=1)
+    topic = Topic([first, MadeAnew("prototypes"), rows(encoded("o"))], end=3, next_end=1)
     ours, _ = followed(topic)
     assert nearest(ours) == ("o", "r")
     assert ours.served.overlay == metric("moderator_overlay_version") == 1
-    assert metric(name, use="prototypes") == before + 1
+    assert metric(name, topic="prototypes") == before + 1
 
 
 def test_what_is_made_anew_is_not_served_in_part():
