@@ -1,8 +1,8 @@
 """Show flagged and harmless photographs in the ways of ``ways`` and count what is flagged then.
 
 Decoding, network and decision are those of the worker, in this process. Photographs are of the
-sources that the release was tested on, else of those that it shares no prototype with. Results are written
-after each way, and those of ways that are not run stay.
+sources that the release was tested on, else of those that it shares no prototype with. Results
+are written after each way, and those of ways that are not run stay.
 
     python -m tests.benchmarks.transformations --data FOLDER [--ways "collage,64 px"]
 
