@@ -131,7 +131,11 @@ def test_without_a_prototypes_topic_none_is_asked_for() -> None:
         ("prototypes", {"insync": 1}, [("WARN", "topic prototypes")]),
         ("prototypes", {"partitions": 2}, [("WARN", "topic prototypes")]),
         ("prototypes", {"configs": {"cleanup.policy": "delete"}}, [("WARN", "topic prototypes")]),
-        ("prototypes", {"configs": {"cleanup.policy": "compact,delete"}}, []),
+        (
+            "prototypes",
+            {"configs": {"cleanup.policy": "compact,delete"}},
+            [("WARN", "topic prototypes")],
+        ),
         ("decisions", {"configs": {"min.insync.replicas": "3"}}, [("WARN", "topic decisions")]),
         (
             "decisions",

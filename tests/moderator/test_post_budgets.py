@@ -32,7 +32,9 @@ class Pool:
         self.budgets: dict[bytes, list[Budget]] = {}
         self.held: set[int] = set()
 
-    def submit(self, data: bytes, *, frames: int, budgets: Sequence[Budget]) -> Future[Decoded]:
+    def submit(
+        self, data: bytes, *, frames: int, seed: int, budgets: Sequence[Budget]
+    ) -> Future[Decoded]:
         self.budgets[data] = list(budgets)
         future: Future[Decoded] = Future()
         if data == b"broken":

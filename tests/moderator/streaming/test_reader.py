@@ -484,7 +484,7 @@ def running(start_from: str = "latest", **given: Any) -> Rig:
 
 
 def anew() -> float:
-    return positions.TOPICS_MADE_ANEW.labels("posts")._value.get()
+    return positions.MADE_ANEW.labels("posts")._value.get()
 
 
 @pytest.mark.parametrize("start_from", ["latest", "earliest"])
