@@ -42,6 +42,14 @@ class Files(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """Make the place, where that is ours to make; one over a network need not answer yet.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        ...
+
     def read(self, path: str) -> bytes | None:
         """Return what a file holds, None where there is none."""
         ...
@@ -105,8 +113,15 @@ class LocalFiles:
             raise NotADirectoryError(f"{there} is no folder")
         if not os.access(there, os.W_OK | os.X_OK):
             raise PermissionError(f"this user may not write to {there}")
-        if not os.statvfs(there).f_bavail:
+        disk = os.statvfs(there)
+        if not disk.f_blocks:
+            raise OSError(f"{there} is of a file system that keeps no files")
+        if not disk.f_bavail:
             raise OSError(f"no room is left on the disk of {there}")
+
+    def prepare(self) -> None:
+        """See ``Files.prepare``: the folder is made, for this user alone."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def read(self, path: str) -> bytes | None:
         """See ``Files.read``."""
@@ -208,6 +223,9 @@ class ObjectFiles:
     def url(self, path: str) -> str:
         """See ``Files.url``."""
         return f"{self._place}/{path}"
+
+    def prepare(self) -> None:
+        """See ``Files.prepare``: a store is not waited for."""
 
     def look(self) -> None:
         """See ``Files.look``; whether this user may write shows only when it is done."""

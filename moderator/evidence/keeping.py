@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from models.spec import InputSpec
 from moderator.assembly import decode_limits
 from moderator.decoding.copies import CopyPool
+from moderator.errors import BadSettings
 from moderator.evidence.files import open_files
 from moderator.evidence.keeper import Keeper
 from moderator.evidence.store import EvidenceStore
@@ -30,16 +31,24 @@ def copy_processes(settings: Settings) -> int:
 def keeping(settings: Settings, spec: InputSpec) -> Iterator[Keeper | None]:
     """Keep evidence and sweep it while this lasts; None where no place for it is set.
 
-    The store need not be there: what fails then is metrics and a line in the log.
+    A store over a network need not be there: what fails then is metrics and a line in the log.
 
     Raises:
-        BadSettings: The place is of no known store.
+        BadSettings: The place is of no known store, or a folder that cannot be made.
     """
     evidence = settings.evidence
     if evidence.evidence_url is None:
         yield None
         return
-    store = EvidenceStore(open_files(evidence.evidence_url))
+    files = open_files(evidence.evidence_url)
+    try:
+        files.prepare()
+    except OSError as error:
+        raise BadSettings(
+            f"evidence_url {evidence.evidence_url}: the folder cannot be made "
+            f"({error.strerror}); name one that this user may write to"
+        ) from None
+    store = EvidenceStore(files)
     with ExitStack() as stack:
         pool = CopyPool(
             spec,

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from models.spec import InputSpec
+from moderator.errors import BadSettings
 from moderator.evidence.files import TEMPORARY, LocalFiles
+from moderator.evidence.keeping import keeping
+from moderator.settings import load_settings
 
 
 @pytest.fixture
@@ -74,3 +78,21 @@ def test_files_and_folders_are_for_this_user_alone(tmp_path):
         mode = path.stat().st_mode & 0o777
         assert mode == (0o700 if path.is_dir() else 0o600), path
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this machine has no /proc")
+def test_a_folder_that_can_hold_nothing_is_refused_and_not_for_want_of_room():
+    files = LocalFiles(Path("/proc/evidence"))
+    with pytest.raises(OSError, match="keeps no files"):
+        files.look()
+    with pytest.raises(OSError, match="/proc/evidence"):
+        files.prepare()
+
+
+def test_a_worker_does_not_start_where_its_copies_cannot_be_kept(tmp_path):
+    (tmp_path / "file").write_text("x")
+    given = load_settings({"evidence_url": str(tmp_path / "file" / "evidence")}, environ={})
+    keeps = keeping(given, InputSpec(((64, 64),)))
+    with pytest.raises(BadSettings, match=r"evidence_url .*\(Not a directory\)") as caught:
+        keeps.__enter__()
+    assert "\n" not in str(caught.value)
