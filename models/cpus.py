@@ -1,12 +1,11 @@
-"""How many processors this process may use: by its affinity and by its control group's quota."""
+"""How many processors this process may use: by its affinity and by its control groups' quotas."""
 
 import os
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
-GROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+from models.control_groups import GROUPS, MEMBERSHIP, around, text_of
 
 
 def available_cpus(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
@@ -15,10 +14,11 @@ def available_cpus(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int:
     A container's limit is a quota of time, which ``os.cpu_count`` does not know.
 
     Args:
-        groups: Where the control groups' file system lies.
-        membership: File that says which group this process is of, as the kernel writes it.
+        groups: As ``models.control_groups.around`` takes it.
+        membership: As it takes it.
     """
-    return max(1, min([_affinity(), *map(ceil, _quotas(groups, membership))]))
+    quotas = (each for group in around("cpu", groups, membership) for each in _quota(group))
+    return max(1, min([_affinity(), *map(ceil, quotas)]))
 
 
 def _affinity() -> int:
@@ -27,30 +27,9 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _quotas(groups: Path, membership: Path) -> Iterator[float]:
-    """Yield the processors that each group around this process allows, versions 2 and 1."""
-    for line in _read(membership).splitlines():
-        _, controllers, place = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = groups / controllers if controllers else groups
-        inner = root / place.lstrip("/")
-        for group in (inner, *inner.parents):
-            if not group.is_relative_to(root):
-                break
-            yield from _quota(group)
-
-
 def _quota(group: Path) -> Iterator[float]:
-    words = _read(group / "cpu.max").split()
+    words = text_of(group / "cpu.max").split()
     if len(words) != 2:
-        words = [_read(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        words = [text_of(group / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     if all(word.isdecimal() for word in words) and int(words[1]):
         yield int(words[0]) / int(words[1])
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -7,6 +7,7 @@ sum of all bounds fits into the container, no post can have a member ended for i
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.control_groups import GROUPS, MEMBERSHIP, around, text_of
 from models.spec import InputSpec
 from moderator.assembly import slots_for
 from moderator.decoding.view import most_views
@@ -14,9 +15,6 @@ from moderator.errors import BadSettings
 from moderator.evidence.keeping import copy_processes
 from moderator.settings import Settings
 from moderator.slots import CHANNELS
-
-GROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
 
 UNLIMITED = 2**60
 """Limits from here on are none: version 1 of control groups writes the largest number of pages."""
@@ -63,8 +61,8 @@ def check_memory(
     Args:
         settings: As ``most_memory`` takes them.
         spec: As ``most_memory`` takes it.
-        groups: Where the control groups' file system lies.
-        membership: File that says which group this process is of, as the kernel writes it.
+        groups: As ``models.control_groups.around`` takes it.
+        membership: As it takes it.
 
     Raises:
         BadSettings: It may take more.
@@ -92,26 +90,11 @@ def _fetched(settings: Settings) -> int:
 
 def _limits(groups: Path, membership: Path) -> Iterator[int]:
     """Yield the bytes that each group around this process may take, versions 2 and 1."""
-    for line in _read(membership).splitlines():
-        _, controllers, place = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        root = groups / controllers
-        inner = root / place.lstrip("/")
-        for group in (inner, *inner.parents):
-            if not group.is_relative_to(root):
-                break
-            for name in ("memory.max", "memory.limit_in_bytes"):
-                text = _read(group / name).strip()
-                if text.isdecimal() and int(text) < UNLIMITED:
-                    yield int(text)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    for group in around("memory", groups, membership):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            text = text_of(group / name)
+            if text.isdecimal() and int(text) < UNLIMITED:
+                yield int(text)
 
 
 def _gib(count: int) -> str:
