@@ -16,7 +16,12 @@ from moderator.records import Headers
 
 Form = Literal["binary", "json"]
 
-MEDIA_TYPES = {".webp": "image/webp", ".avif": "image/avif"}
+MEDIA_TYPES = {
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
+}
 """What the standard library does not know of in every version."""
 
 
