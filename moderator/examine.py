@@ -156,7 +156,9 @@ class Examiner:
         What is left out of it is settled here, so that all of a batch is judged alike.
         """
         pictures = [[self._picture(image) for image in post.images] for post in posts]
-        level = self._load.begun(posts, time.time() * 1000) if self._load else Level.WHOLE
+        level = Level.WHOLE
+        if self._load:
+            level = self._load.begun(_judged(posts), time.time() * 1000)
         batch = Batch(posts, pictures, time.monotonic(), level)
         if self._keep_data:
             batch.hold()
@@ -261,8 +263,7 @@ class Examiner:
             )
             decided.append(found)
         if self._load and batch.measured:
-            posts = [post for post in batch.posts if not post.again]
-            self._load.judged(posts, batch.level, now)
+            self._load.judged(_judged(batch.posts), batch.level, now)
         return decided
 
     def take_data(self, batch: Batch) -> dict[str, bytes]:
@@ -448,6 +449,11 @@ def _seed(content: str) -> int:
     Else a shadow would differ from the active release by chance.
     """
     return int.from_bytes(blake2b(content.encode(), key=SECRET, digest_size=8).digest())
+
+
+def _judged(posts: Sequence[Post]) -> list[Post]:
+    """Return the posts that are judged: not the deletions that come round."""
+    return [post for post in posts if not post.again]
 
 
 def _shed(pictures: Sequence[Picture]) -> tuple[Shed, ...]:
