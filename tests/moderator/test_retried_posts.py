@@ -188,7 +188,8 @@ def test_what_others_write_to_a_retry_topic_is_malformed_and_holds_up_nothing(
         sent.append(future.get(30))
     far = str(round(time.time() * 1000) + 10**9)
     pairs = [(key, text.encode()) for key, text in (ours | {retries.DUE: far}).items()]
-    network._producer.send(name, key=b"far", value=b"{}", headers=pairs, partition=0).get(30)
+    far = b'{"images": 5}'
+    network._producer.send(name, key=b"far", value=far, headers=pairs, partition=0).get(30)
     worker = member().await_ready()
     found = network.decided(len(wrong) + 1)
     for at in sent:
@@ -196,7 +197,7 @@ def test_what_others_write_to_a_retry_topic_is_malformed_and_holds_up_nothing(
         assert (said["decision"], said["reason"]) == ("flag", "malformed")
         assert "retry topic" in said["cause"]
     # Due in eleven days by its header: it waits for the topic's delay and no longer.
-    assert found[f"{topics.posts}-0-5"]["cause"] == "no images"
+    assert found[f"{topics.posts}-0-5"]["cause"] == "images is not a list"
     dead = network.rows(topics.dead_letter)
     topics_said = Counter(dict(row.headers)["__connect.errors.topic"] for row in dead)
     assert topics_said == {name.encode(): len(wrong), topics.posts.encode(): 1}
