@@ -10,7 +10,7 @@ from PIL import Image
 from models.spec import InputSpec
 from moderator.decoding.decode import decode
 from moderator.decoding.margins import WIDE, content, parts, plain_share
-from moderator.decoding.view import MAX_CROPS, View
+from moderator.decoding.view import MAX_CROPS, View, most_views
 from tests.moderator.pictures import encoded
 
 SIDE = 320
@@ -262,3 +262,28 @@ def test_views_of_an_animation_stay_within_what_a_picture_may_have(max_frames) -
     image = decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=max_frames)
     assert image.layout.sound(max_frames)
     assert boxes(image)
+
+
+def test_parts_of_one_frame_leave_room_for_those_of_others() -> None:
+    small = Image.new("RGB", (1500, 320), "white")
+    small.paste(photograph(240, 160, 9), (900, 80))
+    file = io.BytesIO()
+    decoys = [photograph(1500, 320, seed) for seed in range(2)]
+    decoys[0].save(file, "WEBP", save_all=True, append_images=[decoys[1], small], lossless=True)
+    image = decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=3)
+    assert len(image.views) == most_views(3)
+    around = [view.box for view in image.views if view.frame == 2 and view.box is not None]
+    assert any(box[0] <= 900 and 1140 <= box[2] for box in around)
+
+
+def test_nobody_can_know_which_parts_there_is_no_room_for() -> None:
+    frames = [photograph(1500, 300, seed) for seed in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    seen = {
+        box
+        for seed in range(8)
+        for box in boxes(decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=3, seed=seed))
+    }
+    (every,) = {tuple(boxes(decoded(frame))) for frame in frames}
+    assert seen == set(every)
