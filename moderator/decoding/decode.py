@@ -289,8 +289,8 @@ def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
         # A PNG's may stand behind its pixels.
         _forget_xmp(shot.image)
         orientation = _orientation(file.kind, shot.image)
-        if not position or file.kind == "TIFF":
-            # Pages of a TIFF have profiles of their own.
+        if not position or file.kind in ("TIFF", "AVIF"):
+            # Pages of a TIFF have profiles of their own, and so has the still of an AVIF sequence.
             how = file.colours(shot.image)
         yield position, orientation, shot._replace(image=_managed(shot.image, how))
 
