@@ -316,7 +316,8 @@ def _looks(
         whole = _turned(flat, orientation)
         frame = prepare(whole, spec)
         wholes.append((View(position, background), frame))
-        boxes = parts(frame, *size) if whole.size == size else ()
+        filled = ImageFile.LOAD_TRUNCATED_IMAGES
+        boxes = parts(frame, *size, filled=filled) if whole.size == size else ()
         crops += [
             (View(position, background, box), prepare(whole.crop(box), spec)) for box in boxes
         ]
@@ -418,7 +419,7 @@ def _jpeg(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     image.load()
     upright = _turned(rgb(_managed(image, how)), orientation)
     frame = prepare(upright, spec)
-    boxes = parts(frame, width, height)
+    boxes = parts(frame, width, height, filled=ImageFile.LOAD_TRUNCATED_IMAGES)
     if not boxes:
         return DecodedImage(width, height, (frame,))
     wanted = _scale_for(boxes, spec)

@@ -287,3 +287,31 @@ def test_nobody_can_know_which_parts_there_is_no_room_for() -> None:
     }
     (every,) = {tuple(boxes(decoded(frame))) for frame in frames}
     assert seen == set(every)
+
+
+@pytest.mark.parametrize("missing", [300, 700, 1_100])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_filling_of_what_a_cut_file_lacks_hides_no_margin(missing, turn) -> None:
+    big = Image.new("RGB", (1600, 1200), "white")
+    big.paste(photograph(400, 300), (600, 450))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    file = encoded(big, "JPEG", exif=exif)
+    image = decode(file[:-missing], SPEC, max_pixels=10**8, max_frames=1)
+    assert image.partial
+    left, top, right, bottom = boxes(image)[0]
+    assert right - left < image.width / 2 and bottom - top < image.height / 2
+
+
+@pytest.mark.parametrize("line", [np.s_[:], np.s_[::-1]])
+def test_two_colours_in_a_line_are_a_margin_of_filling(line) -> None:
+    frame = framed((120, 120, 200, 200))
+    frame[300:] = 128
+    frame[296:300, 100:] = 128
+    assert content(frame[line], filled=True) == (120, 120, 200, 200)
+    assert content(noise(SIDE, SIDE), filled=True) == (0, 0, SIDE, SIDE)
+    slim = framed((120, 130, 160, 146))
+    slim[300:] = 128
+    slim[296:300, 100:] = 128
+    left, _, right, _ = content(slim[line], filled=True)
+    assert (left, right) == (120, 160)
