@@ -99,7 +99,8 @@ class Layout:
         """Whether it says nothing that contradicts itself or ``max_frames`` frames judged."""
         return (
             len(self.sizes) == len(self.views) == len(set(self.views))
-            and 1 <= len(self.views) <= most_views(max_frames)
+            and sum(view.box is not None for view in self.views) <= MAX_CROPS
+            and 1 <= sum(view.box is None for view in self.views) <= 2 * max_frames
             and self.frames <= min(self.reach, max_frames)
             and all(view.frame < self.reach and self._holds(view.box) for view in self.views)
         )

@@ -99,7 +99,7 @@ def test_a_topic_deleted_and_made_anew_is_noticed(kafka, topics, settings, send,
     kafka.create(topics.prototypes, config={"cleanup.policy": "compact"})
     for record in (encoded("n"), encoded("m"), encode_removal("r", NETWORK)):
         send(*record)
-    counter = MADE_ANEW.labels("prototypes")
+    counter = MADE_ANEW.labels(topics.prototypes)
     before = counter._value.get()
     with following(settings, topics) as (_, ours):
         assert set(nearest(ours)) == {"n", "m"}

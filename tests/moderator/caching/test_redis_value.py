@@ -93,7 +93,9 @@ def test_rows_that_are_not_finite_or_not_of_norm_one_are_not_taken(number):
 def test_no_entry_is_longer_than_the_longest():
     assert len(encode(_cached(3), SHAPE)) <= SHAPE.most_bytes
     sizes = [SQUARE] * most_views(3)
-    views = [View(n % 3, "white", (0, 0, 9, 9 + n)) for n in range(len(sizes))]
+    wholes = [View(n, background) for n in range(3) for background in ("white", "black")]
+    parts = [View(0, "white", (0, 0, 9, 9 + n)) for n in range(len(sizes) - len(wholes))]
+    views = [*wholes, *parts]
     rows = _regional(*sizes).embeddings
     longest = Cached(rows, Layout(640, 480, tuple(sizes), tuple(views), 3))
     assert len(encode(longest, REGIONAL)) == REGIONAL.most_bytes

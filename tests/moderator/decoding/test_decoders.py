@@ -36,7 +36,7 @@ from moderator.decoding.decoders import (
     DecodePool,
 )
 from moderator.decoding.nursery import Nursery
-from moderator.decoding.view import Layout
+from moderator.decoding.view import MAX_CROPS, Layout
 from moderator.slots import SlotArena
 from tests.moderator.pictures import (
     FORMATS,
@@ -497,7 +497,11 @@ def test_the_answer_that_the_lies_are_made_from_can_be(monkeypatch) -> None:
         lie(sizes=[], views=[]),
         lie(views=[]),
         lie(sizes=[[64, 64]] * 4, views=[[n, None, None] for n in range(4)], reach=4),
-        lie(sizes=[[64, 64]] * 11, views=[[0, None, [0, 0, 9, n]] for n in range(1, 12)]),
+        lie(
+            sizes=[[64, 64]] * (2 + MAX_CROPS),
+            views=[[0, None, None], *([0, None, [0, 0, 9, n]] for n in range(1, 2 + MAX_CROPS))],
+        ),
+        lie(views=[[0, None, [0, 0, 9, 9]]]),
         lie(sizes=[[64, 64]] * 2, views=[[0, "white", None]] * 2),
         lie(sizes=[[64, 65]]),
         lie(sizes=[[0, 0]]),
