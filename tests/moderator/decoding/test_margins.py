@@ -276,6 +276,14 @@ def test_parts_of_one_frame_leave_room_for_those_of_others() -> None:
     assert any(box[0] <= 900 and box[2] >= 1140 for box in around)
 
 
+def test_parts_on_two_backgrounds_are_what_a_picture_may_have() -> None:
+    layer = photograph(1500, 300).convert("RGBA")
+    layer.putalpha(200)
+    image = decoded(layer)
+    assert len(boxes(image)) > MAX_CROPS
+    assert image.layout.sound(3)
+
+
 def test_nobody_can_know_which_parts_there_is_no_room_for() -> None:
     frames = [photograph(1500, 300, seed) for seed in range(3)]
     file = io.BytesIO()
