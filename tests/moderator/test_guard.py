@@ -1,6 +1,7 @@
 """Overload and evidence through the whole worker, on the real Kafka."""
 
 import io
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,9 +212,10 @@ def test_a_deletion_outlives_the_member_that_could_not_do_it(
 
 
 def test_a_store_that_cannot_be_written_stops_nothing(network, member, drawn, tmp_path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    place = str(tmp_path / "file" / "evidence")
-    worker = member(evidence_url=place, max_batch="2").await_ready()
+    place = tmp_path / "evidence"
+    worker = member(evidence_url=str(place), max_batch="2").await_ready()
+    shutil.rmtree(place)
+    place.write_text("no folder any more")
     for n in range(20):
         network.post(picture(drawn("revolver"), f"p{n}"))
         network.send(f"p{n}".encode(), None)
@@ -232,6 +234,15 @@ def test_a_store_that_cannot_be_written_stops_nothing(network, member, drawn, tm
     assert waiting == {b"p%d" % n for n in range(20)}
     assert worker.stop() == 0
     assert "no evidence is kept" in worker.log.read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(network, member, tmp_path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    worker = member(evidence_url=str(tmp_path / "file" / "evidence"))
+    assert worker.process.wait(60) == 2
+    lines = worker.log.read_text().splitlines()
+    (line,) = [each for each in lines if each.startswith("moderator: ")]
+    assert "evidence_url" in line and "Not a directory" in line
 
 
 def test_a_place_of_no_known_store_is_refused_in_one_line(network, member) -> None:
@@ -265,8 +276,10 @@ def test_a_full_disk_stops_nothing_and_once_there_is_room_copies_are_kept_again(
         decisions = network.decided(count)
         assert network.ledger(count) == network.sources
         assert {evidence(decisions[each]) for each in without} == {None}
-        (url,) = {evidence(each) for each in decisions.values()} - {None}
-        assert Image.open(path_of(url)).format == "JPEG"
+        # Each record of the post that was sent again has a copy of its own.
+        urls = {evidence(each) for each in decisions.values()} - {None}
+        assert urls
+        assert {Image.open(path_of(url)).format for url in urls} == {"JPEG"}
         assert not list((disk.folder / ".writing").iterdir())
         assert worker.stop() == 0
     assert "evidence is kept again" in worker.log.read_text()

@@ -259,7 +259,7 @@ def test_what_was_under_way_is_given_back_when_it_ends_early(step) -> None:
 
 
 def test_an_empty_list_of_files_is_no_mistake(settings, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     assert decide(settings, [Path("-")]) == (0, [])
 
 
