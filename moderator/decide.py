@@ -178,8 +178,12 @@ def decide_image(
         raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
     margins = _margins(places, policy, parts)
     every = {row: find(views[row], policy, by) for row, by in margins.items()}
-    found = _that_count(every, places, parts or [False] * (1 + places[-1][0]))
-    worst = max(found, key=lambda row: _finding_badness(found[row], policy, actions))
+    partial = parts or [False] * (1 + places[-1][0])
+    found = _that_count(every, places, partial)
+    # What was said of the picture is said of the whole, however bad a part of it is.
+    wholes = [row for row in found if not (places[row][1] or partial[places[row][0]])]
+    rated = wholes if override is not None and wholes else found
+    worst = max(rated, key=lambda row: _finding_badness(found[row], policy, actions))
     view, region = places[worst]
     decision = _decision(found[worst], views[worst], policy, types, actions)
     closest = min(each.closest for each in found.values())
@@ -314,14 +318,12 @@ def _overridden(
 ) -> ImageDecision:
     said = Evidence(override.id, override.type, "override", 1.0)
     evidence = (said, *image.evidence)[: actions.max_evidence]
-    # It speaks of the whole picture, whatever region was the worst.
     image = replace(
         image,
         decision="pass",
         reason="override",
         types=(),
         evidence=evidence,
-        region=0,
         closest=math.inf,
     )
     if not override.type:

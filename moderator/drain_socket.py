@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 ASKED = 1.0
 """Seconds in which whoever connected must ask; the next one waits meanwhile."""
 
+PAUSE = 0.1
+"""Seconds until whoever asks is looked for again, where the system could not say."""
+
 ANSWER = 5.0
 """Seconds that a member may take to answer."""
 
@@ -74,11 +77,13 @@ class DrainSocket:
         self._path = socket_path(folder, name)
         self._socket = _bound(folder, self._path)
         self._inode = self._path.stat().st_ino
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="drain", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed.set()
         with suppress(OSError):
             # A successor of the same name may have put its own in place.
             if self._path.stat().st_ino == self._inode:
@@ -100,12 +105,13 @@ class DrainSocket:
         self.close()
 
     def _serve(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                # Closed.
-                return
+                # Closed, or out of descriptors for a while: whoever asks then is heard later.
+                self._closed.wait(PAUSE)
+                continue
             with connection, suppress(OSError):
                 self._answer(connection)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from models.control_groups import GROUPS, MEMBERSHIP, around, text_of
 from models.spec import InputSpec
 from moderator.assembly import slots_for
+from moderator.decoding.copies import copy_bytes, slots_of_copies
+from moderator.decoding.decoders import DEPTH
 from moderator.decoding.view import most_views
 from moderator.errors import BadSettings
 from moderator.evidence.keeping import copy_processes
@@ -48,6 +50,7 @@ def most_memory(settings: Settings, spec: InputSpec) -> int:
         + pipeline.embed_threads * PER_THREAD
         + decoders * (limits.decode_memory + PER_DECODER)
         + slots_for(settings) * slot
+        + _copies(settings)
         + COPIES * pipeline.max_inflight_bytes
         + _fetched(settings)
     )
@@ -86,6 +89,15 @@ def _fetched(settings: Settings) -> int:
     if not (fetch.allowed_hosts or fetch.allowed_stores or fetch.allowed_root):
         return 0
     return slots_for(settings) * settings.limits.max_post_bytes
+
+
+def _copies(settings: Settings) -> int:
+    """Return the bytes of the slots that copies are made in; 0 where no evidence is kept."""
+    processes = copy_processes(settings)
+    if not processes:
+        return 0
+    slots = slots_of_copies(processes) + processes * DEPTH
+    return slots * copy_bytes(settings.evidence.evidence_max_side)
 
 
 def _limits(groups: Path, membership: Path) -> Iterator[int]:

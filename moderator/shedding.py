@@ -24,7 +24,7 @@ POSTS = Counter("moderator_shed_posts_total", "Posts judged, by the level in for
 LEFT_OUT = {
     Level.WHOLE: "nothing is left out",
     Level.NO_REGIONS: "regions are left out",
-    Level.ONE_FRAME: "regions and all frames but the first are left out",
+    Level.ONE_FRAME: "regions and all frames but that longest in view are left out",
 }
 
 

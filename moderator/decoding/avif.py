@@ -68,5 +68,6 @@ def _both(frames: Iterator[Frame], still: Image.Image) -> Iterator[Frame]:
 
 
 def _alike(one: Image.Image, other: Image.Image) -> bool:
-    same = (one.mode, one.size) == (other.mode, other.size)
-    return same and np.array_equal(np.asarray(one), np.asarray(other))
+    # The same values may be shown by another profile.
+    about = [(each.mode, each.size, each.info.get("icc_profile")) for each in (one, other)]
+    return about[0] == about[1] and np.array_equal(np.asarray(one), np.asarray(other))

@@ -19,6 +19,16 @@ SLOTS = 4
 """Copies on their way from a process: one read, one made, and some that nobody waits for."""
 
 
+def slots_of_copies(processes: int) -> int:
+    """Return how many slots a pool of so many processes has, besides those of each process."""
+    return processes + SLOTS
+
+
+def copy_bytes(max_side: int) -> int:
+    """Return the bytes that a copy of this longest side may have."""
+    return max_side * max_side * CHANNELS
+
+
 class CopyPool(DecodePool):
     """Makes safe copies in processes of its own.
 
@@ -33,7 +43,7 @@ class CopyPool(DecodePool):
         self, spec: InputSpec, *, processes: int, limits: DecodeLimits, max_side: int
     ) -> None:
         self._max_side = max_side
-        self._copies = SlotArena(processes + SLOTS, max_side * max_side * CHANNELS)
+        self._copies = SlotArena(slots_of_copies(processes), copy_bytes(max_side))
         super().__init__(self._copies, spec, processes=processes, limits=limits, copy_side=max_side)
 
     def copied(self, data: bytes, view: View, timeout: float) -> bytes:

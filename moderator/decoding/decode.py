@@ -273,10 +273,10 @@ def _decoded(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
             width, height = shot.image.size if orientation < 5 else shot.image.size[::-1]
         look = partial(_looks, position, orientation, spec, (width, height))
         if film.single:
-            return _of(width, height, walk, [look(shot.image)], limits.max_frames)
+            return _of(width, height, walk, [look(shot.image)], limits)
         scenes.add(position, shot, partial(_kept, shot.image, look))
     looks = [scene.look() for scene in scenes.chosen(limits.max_frames)]
-    return _of(width, height, walk, looks, limits.max_frames)
+    return _of(width, height, walk, looks, limits)
 
 
 def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
@@ -289,8 +289,8 @@ def _shots(file: _File, walk: Walk) -> Iterator[tuple[int, int, Shot]]:
         # A PNG's may stand behind its pixels.
         _forget_xmp(shot.image)
         orientation = _orientation(file.kind, shot.image)
-        if not position or file.kind == "TIFF":
-            # Pages of a TIFF have profiles of their own.
+        if not position or file.kind in ("TIFF", "AVIF"):
+            # Pages of a TIFF have profiles of their own, and so has the still of an AVIF sequence.
             how = file.colours(shot.image)
         yield position, orientation, shot._replace(image=_managed(shot.image, how))
 
@@ -316,7 +316,8 @@ def _looks(
         whole = _turned(flat, orientation)
         frame = prepare(whole, spec)
         wholes.append((View(position, background), frame))
-        boxes = parts(frame, *size) if whole.size == size else ()
+        filled = ImageFile.LOAD_TRUNCATED_IMAGES
+        boxes = parts(frame, *size, filled=filled) if whole.size == size else ()
         crops += [
             (View(position, background, box), prepare(whole.crop(box), spec)) for box in boxes
         ]
@@ -324,13 +325,31 @@ def _looks(
 
 
 def _of(
-    width: int, height: int, walk: Walk, looks: Iterable[Looks], max_frames: int
+    width: int, height: int, walk: Walk, looks: Iterable[Looks], limits: _Limits
 ) -> DecodedImage:
     every = [look for each in looks for look in each]
+    wholes = [look for look in every if look[0].box is None]
+    crops = [look for look in every if look[0].box is not None]
     # All frames come before parts of any, for which there may be no room.
-    every.sort(key=lambda look: look[0].box is not None)
-    views, frames = zip(*every[: most_views(max_frames)], strict=True)
+    room = most_views(limits.max_frames) - len(wholes)
+    views, frames = zip(*wholes, *_shared(crops, room, limits.seed), strict=True)
     return DecodedImage(width, height, frames, views, walk.reach, walk.beyond, walk.partial)
+
+
+def _shared(crops: Looks, room: int, seed: int) -> list[tuple[View, NDArray[np.uint8]]]:
+    """Return as many parts as there is room for, shared out evenly among the views they are of.
+
+    Which ones go is chance, so that nobody can know where not to look; the first of a view, which
+    may show all that its margins enclose, goes last.
+    """
+    chance = np.random.default_rng(seed)
+    groups: dict[tuple[int, str | None], list[int]] = {}
+    for place, (view, _) in enumerate(crops):
+        groups.setdefault((view.frame, view.background), []).append(place)
+    for _ in range(len(crops) - room):
+        most = max(groups.values(), key=len)
+        del most[int(chance.integers(1, len(most))) if len(most) > 1 else 0]
+    return [crops[place] for group in groups.values() for place in group]
 
 
 def _film(file: _File, max_pixels: int) -> Film:
@@ -400,7 +419,7 @@ def _jpeg(file: _File, spec: InputSpec, limits: _Limits) -> DecodedImage:
     image.load()
     upright = _turned(rgb(_managed(image, how)), orientation)
     frame = prepare(upright, spec)
-    boxes = parts(frame, width, height)
+    boxes = parts(frame, width, height, filled=ImageFile.LOAD_TRUNCATED_IMAGES)
     if not boxes:
         return DecodedImage(width, height, (frame,))
     wanted = _scale_for(boxes, spec)

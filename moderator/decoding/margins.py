@@ -62,6 +62,9 @@ BLUR = 3
 MIDDLE = 0.4, 0.6
 """Where the seams of a collage of two by two are looked for, in shares of the side."""
 
+TELLING = 16
+"""Pixels from which on it says something that a line has two colours."""
+
 STEP = 4
 """Every so many pixels along a line are looked at: what is looked for is longer."""
 
@@ -70,7 +73,7 @@ Frame = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the network's input."""
 
 
-def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
+def parts(frame: Pixels, width: int, height: int, *, filled: bool = False) -> tuple[Box, ...]:
     """Return the parts of a picture that need a view of their own; most pictures have none.
 
     - The content within margins of one colour, if it is small.
@@ -83,6 +86,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
         frame: uint8[H, W, 3], the whole picture as the network takes it.
         width: Of the upright picture in pixels.
         height: As ``width``.
+        filled: Whether decoders may have filled what is missing, of a damaged file.
 
     Returns:
         At most ``MAX_CROPS`` different boxes in pixels of the upright picture, none of them the
@@ -90,7 +94,7 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
     """
     rows, columns = frame.shape[:2]
     whole = (0, 0, columns, rows)
-    left, top, right, bottom = inner = content(frame)
+    left, top, right, bottom = inner = content(frame, filled=filled)
     small = right - left < SMALL * columns and bottom - top < SMALL * rows
     shown = inner if small else whole
     found = [shown] if small else []
@@ -106,32 +110,34 @@ def parts(frame: Pixels, width: int, height: int) -> tuple[Box, ...]:
     return tuple(dict.fromkeys(box for box in boxes if box[2] > box[0] and box[3] > box[1]))
 
 
-def content(frame: Pixels) -> Frame:
+def content(frame: Pixels, *, filled: bool = False) -> Frame:
     """Return what is left of a picture without margins that have one colour on each side.
 
     Args:
         frame: uint8[H, W, 3].
+        filled: As ``parts`` takes it. Filling begins within a line of blocks, so that lines there
+            have two colours: that of a margin and its own.
 
     Returns:
         The whole where nothing is left, as in a picture of one colour.
     """
     rows, columns = frame.shape[:2]
     found = 0, 0, columns, rows
-    inner = _inner(frame, found)
+    inner = _inner(frame, found, filled=filled)
     # As long as there is more: what keeps a line from being even may lie in another side's margin.
     while inner != found and _is_some(inner):
-        found, inner = inner, _inner(frame, inner)
+        found, inner = inner, _inner(frame, inner, filled=filled)
     return found if _is_some(inner) else (0, 0, columns, rows)
 
 
-def _inner(frame: Pixels, part: Frame) -> Frame:
+def _inner(frame: Pixels, part: Frame, *, filled: bool) -> Frame:
     """Return a part without the margin of each of its sides, which may leave nothing."""
     left, top, right, bottom = part
-    top += _margin(frame[top:bottom, left:right])
-    bottom -= _margin(frame[top:bottom, left:right][::-1])
+    top += _margin(frame[top:bottom, left:right], filled=filled)
+    bottom -= _margin(frame[top:bottom, left:right][::-1], filled=filled)
     turned = frame.transpose(1, 0, 2)
-    left += _margin(turned[left:right, top:bottom])
-    right -= _margin(turned[left:right, top:bottom][::-1])
+    left += _margin(turned[left:right, top:bottom], filled=filled)
+    right -= _margin(turned[left:right, top:bottom][::-1], filled=filled)
     return left, top, right, bottom
 
 
@@ -214,17 +220,35 @@ def _with_room(box: Box, width: int, height: int) -> Box:
     return x, y, x + across, y + down
 
 
-def _margin(lines: Pixels) -> int:
-    """Return how many of the first lines, uint8[N, L, 3], have the colour of the first one."""
+def _margin(lines: Pixels, *, filled: bool) -> int:
+    """Return how many of the first lines, uint8[N, L, 3], have the colour of the first one.
+
+    With ``filled``, those that are of two colours, one behind the other, count as well.
+    """
     if not lines.size:
         return 0
     thin = lines[:, ::STEP]
     colour = np.sort(thin[0], axis=0)[thin.shape[1] // 2].astype(np.int16)
     for place, line in enumerate(thin):
         near = (np.abs(line - colour) <= TOLERANCE).all(axis=1)
-        if np.count_nonzero(near) < EVEN * len(near):
+        even = np.count_nonzero(near) >= EVEN * len(near)
+        if not (even or (filled and _is_of_two_colours(line))):
             return place
     return len(lines)
+
+
+def _is_of_two_colours(line: Pixels) -> bool:
+    """Whether a line, uint8[L, 3], has one colour up to some place and one from there on."""
+    if len(line) < TELLING:
+        return False
+    pixels = line.astype(np.int16)
+    other = (np.abs(pixels - pixels[0]) > TOLERANCE).any(axis=1)
+    first = int(other.argmax()) if other.any() else len(line)
+    rest = pixels[first:]
+    if not len(rest):
+        return True
+    near = (np.abs(rest - np.median(rest, axis=0)) <= TOLERANCE).all(axis=1)
+    return bool(first + np.count_nonzero(near) >= EVEN * len(line))
 
 
 def _seam(frame: Pixels) -> int | None:

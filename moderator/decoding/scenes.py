@@ -2,7 +2,8 @@
 
 Frames that look alike are a *scene*, of which one frame is kept, each as likely as it is long in
 view. Whoever posts can know that the first frame is judged, which viewers without animation show,
-and the scene that is longest in view; not which others are.
+and the scene that is longest in view; not which others are. The first frame stands for none but
+what is equal to it: else it could be made such that it hides what follows.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +23,10 @@ SIDE = 16
 ALIKE = 4.0
 """Levels (root of the mean square, on white and on black) up to which two frames look alike. What
 covers a hundredth of the picture and differs by more than 40 levels is another scene."""
+
+POINTS_SHARE = 0.5
+"""Weight of how far single pixels are apart: dithering and compression change them more than means.
+"""
 
 MAX_SCENES = 32
 """Scenes that are told apart at a time; beyond it the two most alike become one."""
@@ -52,7 +57,10 @@ class Scenes:
     def __init__(self, chance: np.random.Generator) -> None:
         self._chance = chance
         self._scenes: list[Scene] = []
-        self._signs = np.zeros((MAX_SCENES + 1, 2 * SIDE * SIDE * 3), np.float32)
+        # Whose pixels are compared nobody can tell: a frame and its mosaic have the same means.
+        across, down = chance.random(2)
+        self._phase = float(across), float(down)
+        self._signs = np.zeros((MAX_SCENES + 1, 4 * SIDE * SIDE * 3), np.float32)
         self._apart = np.full((MAX_SCENES + 1, MAX_SCENES + 1), np.inf)
 
     def add(self, position: int, shot: Shot, keep: Callable[[], Look]) -> None:
@@ -63,10 +71,11 @@ class Scenes:
             shot: What viewers show, and how long.
             keep: Called where the frame is kept, before the next one is drawn.
         """
-        sign, count = signed(shot.image), len(self._scenes)
-        apart = np.sqrt(((self._signs[:count] - sign) ** 2).mean(axis=1))
-        nearest = int(apart.argmin()) if count else 0
-        if count and apart[nearest] <= ALIKE:
+        sign, count = signed(shot.image, self._phase), len(self._scenes)
+        apart = distances(self._signs[:count], sign)
+        # What is not equal to the first frame is not represented by it.
+        nearest = 1 + int(apart[1:].argmin()) if count > 1 and apart[0] else 0
+        if count and apart[nearest] <= (ALIKE if nearest else 0):
             self._join(nearest, position, shot.seconds, keep)
             return
         self._scenes.append(Scene(position, shot.seconds, keep()))
@@ -91,8 +100,8 @@ class Scenes:
         return sorted((self._scenes[place] for place in chosen), key=lambda scene: scene.position)
 
     def _weight(self, place: int, chosen: Sequence[int]) -> float:
-        # Never 0: all weights together must be above it.
-        apart = float(self._apart[place, chosen].min())
+        # Never 0: all weights together must be above it. The first may look like another one.
+        apart = max(float(self._apart[place, chosen].min()), ALIKE)
         return max(self._scenes[place].seconds, 1e-3) * apart**2
 
     def _join(self, place: int, position: int, seconds: float, keep: Callable[[], Look]) -> None:
@@ -120,11 +129,40 @@ class Scenes:
         self._apart[last] = self._apart[:, last] = np.inf
 
 
-def signed(image: Image.Image) -> NDArray[np.float32]:
-    """Return what a frame is compared by: float32[2 * SIDE * SIDE * 3], on black and on white."""
+def signed(image: Image.Image, phase: tuple[float, float]) -> NDArray[np.float32]:
+    """Return what a frame is compared by, on black and on white: means, then single pixels.
+
+    Args:
+        image: The frame.
+        phase: Where these pixels lie within what the means are of, in 0..1 across and down.
+
+    Returns:
+        float32[4 * SIDE * SIDE * 3].
+    """
     layered = image if image.mode in ("RGB", "RGBA") else layer(image)
-    small = layered.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    values = np.asarray(small, np.float32)
+    means = layered.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    # One step smaller than the image, so that there is room to move it.
+    wide, high = (side / SIDE for side in layered.size)
+    left, top = phase[0] * wide, phase[1] * high
+    right = min(left + wide * (SIDE - 1), layered.width)
+    bottom = min(top + high * (SIDE - 1), layered.height)
+    box = (left, top, right, bottom)
+    pixels = layered.resize((SIDE, SIDE), Image.Resampling.NEAREST, box=box)
+    return np.concatenate([_on_both(means), _on_both(pixels)])
+
+
+def distances(signs: NDArray[np.float32], sign: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far frames, float32[N, ...], are from another one, in levels."""
+    means, pixels = np.split((signs - sign) ** 2, 2, axis=1)
+    found: NDArray[np.float32] = np.maximum(
+        np.sqrt(means.mean(axis=1)), POINTS_SHARE * np.sqrt(pixels.mean(axis=1))
+    )
+    return found
+
+
+def _on_both(image: Image.Image) -> NDArray[np.float32]:
+    """Return the values of a small RGB or RGBA image on black and on white."""
+    values = np.asarray(image, np.float32)
     if values.shape[2] == 3:
         return np.concatenate([values, values]).ravel()
     black = values[..., :3] * (values[..., 3:] / 255)

@@ -97,10 +97,12 @@ class Layout:
 
     def sound(self, max_frames: int) -> bool:
         """Whether it says nothing that contradicts itself or ``max_frames`` frames judged."""
+        wholes = sum(view.box is None for view in self.views)
         return (
             len(self.sizes) == len(self.views) == len(set(self.views))
-            and sum(view.box is not None for view in self.views) <= MAX_CROPS
-            and 1 <= sum(view.box is None for view in self.views) <= 2 * max_frames
+            and 1 <= wholes <= 2 * max_frames
+            # Each whole may have parts, which take the places of frames that there are not.
+            and len(self.views) <= min(most_views(max_frames), wholes * (1 + MAX_CROPS))
             and self.frames <= min(self.reach, max_frames)
             and all(view.frame < self.reach and self._holds(view.box) for view in self.views)
         )

@@ -385,6 +385,11 @@ def test_what_is_said_of_a_picture_is_said_of_the_whole() -> None:
     rows = [near(), near(firearm("glock", 0.9))]
     found = decide_image(rows, REGIONAL, TYPES, Actions(), Override("v1", "ak"), rows=[2])
     assert (found.reason, found.view, found.region) == ("override", 0, 0)
+    lists = [near(), near(), near(firearm("glock", 0.9)), near(firearm("glock", 0.99))]
+    parts = [False, False, False, True]
+    found = decide_image(lists, PARTED, TYPES, Actions(), Override("v1", ""), parts=parts)
+    # A part's embedding would be none of the region that the decision names: the whole.
+    assert (found.view, found.region) == (2, 0)
 
 
 def test_the_soft_rule_scores_by_support() -> None:

@@ -1,10 +1,13 @@
 """Draining by command: who may ask, whom it reaches, and what is waited for."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +198,24 @@ def test_a_successor_of_the_same_name_keeps_its_socket(folder) -> None:
     with DrainSocket(folder, "m", lambda: None):
         first.close()
         assert drain_socket.ask(socket_path(folder, "m"), drain=False) is not None
+
+
+def test_a_member_that_was_out_of_descriptors_is_asked_later(folder) -> None:
+    asked = threading.Event()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    path = socket_path(folder, "member")
+    with DrainSocket(folder, "member", asked.set), socket.socket(socket.AF_UNIX) as client:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+        try:
+            client.connect(str(path))
+            client.sendall(b"name\n")
+            time.sleep(0.3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        client.settimeout(5)
+        assert client.recv(64) == b"member"
+        assert drain_socket.ask(path, drain=True) is not None
+        assert asked.wait(5)
 
 
 def test_the_command_says_it_in_one_line(capsys, tmp_path) -> None:

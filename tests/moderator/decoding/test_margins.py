@@ -10,7 +10,7 @@ from PIL import Image
 from models.spec import InputSpec
 from moderator.decoding.decode import decode
 from moderator.decoding.margins import WIDE, content, parts, plain_share
-from moderator.decoding.view import MAX_CROPS, View
+from moderator.decoding.view import MAX_CROPS, View, most_views
 from tests.moderator.pictures import encoded
 
 SIDE = 320
@@ -262,3 +262,64 @@ def test_views_of_an_animation_stay_within_what_a_picture_may_have(max_frames) -
     image = decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=max_frames)
     assert image.layout.sound(max_frames)
     assert boxes(image)
+
+
+def test_parts_of_one_frame_leave_room_for_those_of_others() -> None:
+    small = Image.new("RGB", (1500, 320), "white")
+    small.paste(photograph(240, 160, 9), (900, 80))
+    file = io.BytesIO()
+    decoys = [photograph(1500, 320, seed) for seed in range(2)]
+    decoys[0].save(file, "WEBP", save_all=True, append_images=[decoys[1], small], lossless=True)
+    image = decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=3)
+    assert len(image.views) == most_views(3)
+    around = [view.box for view in image.views if view.frame == 2 and view.box is not None]
+    assert any(box[0] <= 900 and box[2] >= 1140 for box in around)
+
+
+def test_parts_on_two_backgrounds_are_what_a_picture_may_have() -> None:
+    layer = photograph(1500, 300).convert("RGBA")
+    layer.putalpha(200)
+    image = decoded(layer)
+    assert len(boxes(image)) > MAX_CROPS
+    assert image.layout.sound(3)
+
+
+def test_nobody_can_know_which_parts_there_is_no_room_for() -> None:
+    frames = [photograph(1500, 300, seed) for seed in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    seen = {
+        box
+        for seed in range(8)
+        for box in boxes(decode(file.getvalue(), SPEC, max_pixels=10**8, max_frames=3, seed=seed))
+    }
+    (every,) = {tuple(boxes(decoded(frame))) for frame in frames}
+    assert seen == set(every)
+
+
+@pytest.mark.parametrize("missing", [300, 700, 1_100])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_filling_of_what_a_cut_file_lacks_hides_no_margin(missing, turn) -> None:
+    big = Image.new("RGB", (1600, 1200), "white")
+    big.paste(photograph(400, 300), (600, 450))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    file = encoded(big, "JPEG", exif=exif)
+    image = decode(file[:-missing], SPEC, max_pixels=10**8, max_frames=1)
+    assert image.partial
+    left, top, right, bottom = boxes(image)[0]
+    assert right - left < image.width / 2 and bottom - top < image.height / 2
+
+
+@pytest.mark.parametrize("line", [np.s_[:], np.s_[::-1]])
+def test_two_colours_in_a_line_are_a_margin_of_filling(line) -> None:
+    frame = framed((120, 120, 200, 200))
+    frame[300:] = 128
+    frame[296:300, 100:] = 128
+    assert content(frame[line], filled=True) == (120, 120, 200, 200)
+    assert content(noise(SIDE, SIDE), filled=True) == (0, 0, SIDE, SIDE)
+    slim = framed((120, 130, 160, 146))
+    slim[300:] = 128
+    slim[296:300, 100:] = 128
+    left, _, right, _ = content(slim[line], filled=True)
+    assert (left, right) == (120, 160)

@@ -377,3 +377,20 @@ def test_profiles_are_applied_and_damage_is_mended_in_the_cage() -> None:
     finally:
         pool.close()
         arena.close()
+
+
+def test_the_still_of_an_avif_sequence_is_shown_by_a_profile_of_its_own() -> None:
+    plain, steep = of_curve(LEVELS**2.2), of_curve(STEP)
+    frames = [secret().convert("RGB"), Image.new("RGB", secret().size, (30, 90, 30))]
+    sequence = encoded(
+        frames[0], "AVIF", save_all=True, append_images=frames[1:], quality=95, icc_profile=plain
+    )
+    assert len(plain) == len(steep) and sequence.count(plain) == 2
+    assert max(abs(contrast(frame)) for frame in decoded(sequence).frames) < 40
+    # That of the still comes first.
+    hidden = decoded(sequence.replace(plain, steep, 1))
+    assert max(abs(contrast(frame)) for frame in hidden.frames) > 100
+    still = max(hidden.views, key=lambda view: view.frame)
+    assert (hidden.reach, still.frame) == (3, 2)
+    shown = upright(sequence.replace(plain, steep, 1), still, max_pixels=10**8, max_side=1280)
+    assert abs(contrast(np.asarray(shown))) > 100

@@ -7,7 +7,15 @@ import pytest
 from PIL import Image
 
 from moderator.decoding.animation import Shot
-from moderator.decoding.scenes import ALIKE, MAX_SCENES, Look, Scenes, signed
+from moderator.decoding.scenes import (
+    ALIKE,
+    MAX_SCENES,
+    SIDE,
+    Look,
+    Scenes,
+    distances,
+    signed,
+)
 from moderator.decoding.view import View
 from tests.moderator.pictures import solid
 
@@ -36,8 +44,31 @@ def noise(seed: int, seconds: float = 1.0) -> Shot:
 
 
 def test_frames_that_differ_by_little_are_one_scene() -> None:
-    assert len(chosen([grey(100), grey(101), grey(103)], 3)) == 1
-    assert chosen([grey(100), grey(101), grey(120)], 3) == [0, 2]
+    assert len(chosen([grey(0), grey(100), grey(101), grey(103)], 4)) == 2
+    assert len(chosen([grey(0), grey(100), grey(101), grey(120)], 4)) == 3
+
+
+def test_what_is_equal_to_the_first_frame_is_one_with_it_and_nothing_else_is() -> None:
+    assert chosen([grey(100)] * 5, 3) == [0]
+    assert chosen([grey(100), grey(101)], 3) == [0, 1]
+
+
+def mosaic(image: Image.Image) -> Image.Image:
+    """The picture with the mean of each of the squares that frames are compared by."""
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("first", ["mosaic", "other"])
+def test_a_mosaic_hides_no_frame_that_has_its_means(first) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (80, 80, 3), np.uint8)
+    shown = Image.fromarray(pixels)
+    blurred = Shot(mosaic(shown), 9.0)
+    shots = [blurred, Shot(shown, 5.0)]
+    if first == "other":
+        shots.insert(0, grey(0, 0.02))
+    for seed in range(10):
+        assert len(shots) - 1 in chosen(shots, 3, seed)
 
 
 def test_what_differs_in_a_sixteenth_of_the_picture_is_another_scene() -> None:
@@ -88,12 +119,11 @@ def test_however_many_scenes_there_are_no_time_is_lost(count) -> None:
     assert sum(scene.seconds for scene in found) == pytest.approx(count / 2)
     assert found[0].position == 0
     # What they are compared by is still theirs.
-    signs = {tuple(signed(shot.image)) for shot in shots}
+    signs = {tuple(signed(shot.image, scenes._phase)) for shot in shots}
     assert {tuple(sign) for sign in scenes._signs[: len(found)]} <= signs
     within = scenes._apart[: len(found), : len(found)]
-    expected = np.sqrt(
-        ((scenes._signs[: len(found), None] - scenes._signs[: len(found)]) ** 2).mean(2)
-    )
+    expected = np.stack([distances(scenes._signs[: len(found)], each) for each in scenes._signs])
+    expected = expected[: len(found)]
     np.fill_diagonal(expected, np.inf)
     np.testing.assert_allclose(within, expected, rtol=1e-4)
 
@@ -106,5 +136,5 @@ def test_the_odd_one_out_outlives_many_that_are_nearly_alike() -> None:
 
 
 def test_frames_that_look_alike_are_told_by_a_bound_on_their_distance() -> None:
-    one, other = signed(solid((100, 100, 100))), signed(solid((104, 104, 104)))
-    assert np.sqrt(((one - other) ** 2).mean()) == pytest.approx(ALIKE)
+    one, other = (signed(solid((level,) * 3), (0.3, 0.6)) for level in (100, 104))
+    assert distances(one[None], other) == pytest.approx([ALIKE])
