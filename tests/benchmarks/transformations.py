@@ -25,8 +25,9 @@ from PIL import Image
 
 from models.device import set_threads
 from models.release import Release, load_release
+from models.spec import InputSpec
 from moderator.decide import Actions, decide_image
-from moderator.decoding.decode import decode
+from moderator.decoding.decode import DecodedImage, Undecodable, decode
 from moderator.settings import STARTER
 from tests.benchmarks.photographs import Row, unseen
 from tests.benchmarks.ways import WAYS, saved
@@ -52,6 +53,10 @@ class Judged:
     views: int
 
 
+UNJUDGED = Judged(flagged=False, whole=False, views=0)
+"""What is too small to be judged; a worker flags it as ``undecodable``, which is no merit here."""
+
+
 class Judge:
     """Decides pictures as the worker does, without its streams and processes.
 
@@ -75,12 +80,17 @@ class Judge:
 
     def _chunk(self, pictures: Sequence[bytes]) -> list[Judged]:
         spec = self._release.spec.input
-        images = [decode(data, spec, max_pixels=MOST_PIXELS, max_frames=1) for data in pictures]
-        pixels = np.stack([frame for image in images for frame in image.frames])
+        images = [_decoded(data, spec) for data in pictures]
+        every = [frame for image in images if image is not None for frame in image.frames]
+        if not every:
+            return [UNJUDGED] * len(images)
+        pixels = np.stack(every)
         # Rounded as the worker rounds, for its cache.
         rows = iter(self._network.describe_pixels(pixels).astype(np.float16).astype(np.float32))
         return [
-            self._judged(
+            UNJUDGED
+            if image is None
+            else self._judged(
                 [next(rows) for _ in image.frames], [v.box is not None for v in image.views]
             )
             for image in images
@@ -225,6 +235,13 @@ def line(name: str, found: Mapping[str, float]) -> str:
     shares = ("firearms", "firearms_whole", "harmless", "harmless_whole")
     cells = [f"{100 * found[key]:.1f} %" for key in shares]
     return f"| {name} | {' | '.join(cells)} | {found['firearms_views']:.2f} |"
+
+
+def _decoded(data: bytes, spec: InputSpec) -> DecodedImage | None:
+    try:
+        return decode(data, spec, max_pixels=MOST_PIXELS, max_frames=1)
+    except Undecodable:
+        return None
 
 
 def _opened(path: Path) -> Image.Image:
