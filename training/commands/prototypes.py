@@ -14,7 +14,7 @@ from training.commands.release import recipe_options
 JSON = "prototypes.json"
 TABLE = "prototypes.md"
 
-VARIED = ("per_type", "selection", "out", "replace")
+VARIED = ("per_type", "selection", "out", "replace", "flags_all")
 """Options of ``release`` that are what is compared here, or about a release's place."""
 
 
