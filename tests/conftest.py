@@ -22,6 +22,11 @@ SLOW = tuple(
     REPOSITORY / "tests" / name
     for name in (
         "models/test_backbones.py",
+        "moderator/decoding/test_animation.py",
+        "moderator/decoding/test_profiles.py",
+        "moderator/decoding/test_scenes.py",
+        "moderator/evidence",
+        "moderator/fetching/test_fetch.py",
         "moderator/fetching/test_https.py",
         "moderator/streaming/test_connecting.py",
         "moderator/test_drawings.py",
