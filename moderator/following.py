@@ -30,8 +30,9 @@ class MadeAnew(Exception):
 class TopicReading(Protocol):
     """The part of a consumer that following uses; records hold key, value and offset.
 
-    ``poll`` raises ``MadeAnew`` where it begins again. ``end`` is the offset that the next record
-    written will have, ``position`` that of the next one to be read, 0 while that is not known.
+    ``poll`` and ``position`` raise ``MadeAnew`` where reading begins again. ``end`` is the offset
+    that the next record written will have, ``position`` that of the next one to be read, 0 while
+    that is not known.
     """
 
     def poll(self, timeout_ms: int) -> Mapping[Any, Iterable[Any]]: ...  # noqa: D102
@@ -135,6 +136,8 @@ class TopicFollower(ABC):
         """Return where reading stands, as far as that is to be had: records are never left out."""
         try:
             return self._reader.position()
+        except MadeAnew:
+            raise
         except Exception as error:
             logger.warning("%s topic: %s; trying again", self._what, error)
             return 0

@@ -85,10 +85,11 @@ def run_worker(settings: Settings) -> int:
         release = load_release(settings.judging.release)
         check_memory(settings, release.spec.input)
         http = settings.serving
-        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
-        _listen_for_drain(settings, stop, stack)
+        # Before the probes: they answer from here on, and nothing is ready yet.
         served = threading.Event()
         watchdog.require("serving posts", served.is_set)
+        probes = stack.enter_context(Probes(http.http_host, http.http_port, watchdog))
+        _listen_for_drain(settings, stop, stack)
         logger.info("metrics and probes on http://%s:%d", http.http_host, probes.port)
         if not _world_reached(settings, stop):
             return 0

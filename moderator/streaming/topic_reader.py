@@ -1,15 +1,18 @@
 """Read a topic of one partition by oneself, in no group. Knows nothing of what it says."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+from kafka.errors import KafkaTimeoutError, LogTruncationError, OffsetOutOfRangeError
 
 from moderator.following import MadeAnew
 from moderator.settings import Kafka
 from moderator.streaming import clients
 from moderator.streaming.unreadable import tolerate_unreadable
+
+GONE = (OffsetOutOfRangeError, LogTruncationError)
+"""What was read is not there any more: the topic was made anew, cut off, or cleaned up."""
 
 
 class TopicReader:
@@ -37,19 +40,21 @@ class TopicReader:
         """Return what has come, by partition.
 
         Raises:
-            MadeAnew: The topic is another one than before, or its records up to here are gone;
+            MadeAnew: The topic is another one than before, or what was read of it is gone;
                 reading begins at its beginning.
         """
         try:
             polled: Mapping[Any, Iterable[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
-        except OffsetOutOfRangeError:
-            self._consumer.seek_to_beginning(self._partition)
-            raise MadeAnew(self._partition.topic) from None
+        except GONE:
+            self._begin_again()
         if self._is_another():
             # What was polled may be from the middle of the new topic, and is read again.
-            self._consumer.seek_to_beginning(self._partition)
-            raise MadeAnew(self._partition.topic)
+            self._begin_again()
         return polled
+
+    def _begin_again(self) -> NoReturn:
+        self._consumer.seek_to_beginning(self._partition)
+        raise MadeAnew(self._partition.topic) from None
 
     def _is_another(self) -> bool:
         """Whether the topic's id has changed; brokers before Kafka 2.8 give none."""
@@ -66,11 +71,17 @@ class TopicReader:
         return int(self._consumer.end_offsets([self._partition])[self._partition])
 
     def position(self) -> int:
-        """Return the offset of the next record to be read, 0 while that is not known."""
+        """Return the offset of the next record to be read, 0 while that is not known.
+
+        Raises:
+            MadeAnew: As for ``poll``.
+        """
         try:
             return int(self._consumer.position(self._partition, timeout_ms=1000) or 0)
         except KafkaTimeoutError:
             return 0
+        except GONE:
+            self._begin_again()
 
     def close(self) -> None:
         """Read no more."""

@@ -11,11 +11,12 @@ import pytest
 from tests.chaos import __main__ as command
 from tests.chaos.control import Control, control
 from tests.chaos.driver import run
-from tests.chaos.markers import aborted_after
+from tests.chaos.markers import Marker, aborted_after
 from tests.chaos.markers import markers as markers_of
 from tests.chaos.release import cheap_release, pictures
 from tests.chaos.report import as_markdown
 from tests.chaos.unguarded import UNGUARDED
+from tests.moderator.member import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(600)]
 
@@ -68,6 +69,9 @@ def test_a_frozen_member_with_many_batches_in_flight_doubles_nothing(
 def test_ends_of_transactions_are_found_in_the_brokers_files(kafka, topics) -> None:
     from kafka import KafkaProducer
 
+    def ends() -> list[Marker]:
+        return list(markers_of(kafka.segment(topics.decisions, 0).read_bytes()))
+
     kafka.create(topics.decisions)
     for commit in (True, False):
         producer = KafkaProducer(
@@ -79,7 +83,9 @@ def test_ends_of_transactions_are_found_in_the_brokers_files(kafka, topics) -> N
         producer.flush()
         producer.commit_transaction() if commit else producer.abort_transaction()
         producer.close()
-    found = list(markers_of(kafka.segment(topics.decisions, 0).read_bytes()))
+    # The broker says that a transaction has ended before its mark is written.
+    until(lambda: len(ends()) == 2, "both marks")
+    found = ends()
     assert [each.committed for each in found] == [True, False]
     first, second = found
     assert first.producer == second.producer

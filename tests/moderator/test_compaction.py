@@ -113,4 +113,5 @@ def test_a_topic_deleted_and_made_anew_is_noticed(kafka, topics, settings, send,
         new = {f"new{number}" for number in range(more)} | {"r"}
         until(lambda: set(nearest(ours)) == new, "what the new topic says", 60)
         assert ours.served.overlay == more
-    assert counter._value.get() == before + 1
+    # Twice where the brokers tell that the old records are gone before they tell the new id.
+    assert counter._value.get() in (before + 1, before + 2)

@@ -2,13 +2,17 @@
 
 import socket
 import threading
+import urllib.error
 import urllib.request
 
 import pytest
 
+from moderator import worker
 from moderator.errors import BadSettings
 from moderator.probes import Probes
+from moderator.settings import load_settings
 from moderator.watchdog import Watchdog
+from tests.services.process import free_port
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,24 @@ def test_there_is_nothing_to_post_to(sent) -> None:
     ):
         client.sendall(sent)
         assert client.recv(100).startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_member_is_not_ready_from_the_first_moment_that_its_probes_answer(
+    tiny_release, monkeypatch
+) -> None:
+    port = free_port()
+
+    class Asked(Exception):
+        pass
+
+    def ask(*_: object) -> None:
+        with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+        assert b"serving posts" in caught.value.read()
+        raise Asked
+
+    # The first thing that is done once the probes answer.
+    monkeypatch.setattr(worker, "_listen_for_drain", ask)
+    given = {"release": str(tiny_release.path), "http_host": "127.0.0.1", "http_port": str(port)}
+    with pytest.raises(Asked):
+        worker.run_worker(load_settings(given, environ={}))
