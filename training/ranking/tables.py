@@ -238,6 +238,9 @@ def _head(entries: Sequence[Entry]) -> str:
             f"{data['train_types']} types; test {data['test']} of {data['test_types']} types with "
             f"{data['queries']} queries; harmless {data['harmless']}"
         )
+    digests = [data["digest"] for data in seen.values()]
+    if len(digests) > 1 and len(set(digests)) == 1:
+        lines += ["", "All are the data set's own split: they differ in the seed of chance only."]
     lines += [
         "",
         "Ours in percent ± half the 95 % interval of the mean over splits (over networks where "

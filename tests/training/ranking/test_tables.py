@@ -123,6 +123,13 @@ def test_types_are_means_over_the_splits_that_test_them(entries):
         assert found[name][3] == f"{100 * sum(values) / len(values):.1f}"
 
 
+def test_seeds_of_one_split_are_called_so(entries):
+    said = "differ in the seed of chance only"
+    assert said not in report(entries)
+    same = [{**each, "data": {**each["data"], "digest": "sha256:0"}} for each in entries]
+    assert said in report(same)
+
+
 def test_a_report_has_every_table_that_there_are_figures_for(entries):
     titles = [line for line in report(entries, "arcface").splitlines() if line.startswith("## ")]
     assert len(titles) == 9
