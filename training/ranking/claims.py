@@ -40,7 +40,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question("cls", "mac", "stage 1 over no training"),
+    Question("cls", "mac", "stage 1 over ImageNet's weights as they are"),
     Question("cls+double", "cls", "stage 2 over stage 1"),
     Question("double", "single", "double over single margin, one stage"),
     Question("cls+double", "triplet", "double margin over triplets, after stage 1"),

@@ -72,6 +72,6 @@ def test_bold_is_what_an_interval_carries(entries):
     cell = f"{100 * own.mean:+.1f} ± {100 * own.half:.1f}"
     assert own.low > 0
     assert f"| **{cell}** |" in line and "| +3.0 |" in line
-    single = next(line for line in text.splitlines() if line.startswith("| stage 1 over no"))
+    single = next(line for line in text.splitlines() if line.startswith("| stage 1 over"))
     assert "**" not in single
     assert text in report(entries)
