@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from training.stages.settings import Settings
 
 
+RANDOM = "random"
+"""Weights that a trained method begins with may be these; without training they are None."""
+
+
 @dataclass(frozen=True)
 class Study:
     """What is compared, and where.
@@ -81,7 +85,8 @@ def run_study(
             if label in trained:
                 candidate = _trained(study, label, data, seed, console)
             else:
-                candidate = OffTheShelf(study.backbone, study.weights, label, _largest(study))
+                weights = None if study.weights == RANDOM else study.weights
+                candidate = OffTheShelf(study.backbone, weights, label, _largest(study))
             _measure(study, candidate, data, seed, console)
 
 
