@@ -11,11 +11,11 @@ from training.ranking.paper import method
 from training.ranking.spread import Spread
 from training.ranking.summary import Entry, differences, labels
 
-TITLE = "What each part gains, paired by split (mAP points)"
+TITLE = "What each part gains, paired by split (percentage points)"
 COLUMNS = {
-    "paper/map": "two queries a type, as in the paper",
-    "every/map": "every photograph asked",
-    "every/recall/1": "first hit, every photograph asked",
+    "paper/map": "mAP, two queries a type as in the paper",
+    "every/map": "mAP, every photograph asked",
+    "every/recall/1": "first hit right, every photograph asked",
 }
 JUDGED = "paper/map"
 """The figure by which the paper's gain is said to be seen or not: it is the paper's own."""
