@@ -121,9 +121,10 @@ def comparison() -> str:
     margins = best_margins(read_results(RESULTS / "margins"))
     assert margins is not None
     legend = (
-        "Percentage points, ± half the 95 % interval of the paired difference (Student's t over splits); "
-        "**bold** where it holds no 0. Each split has two queries of each of eight types. *Seen*: whether the paper's gain lies in our interval, by "
-        "its own two queries a type; `not told` where 0 does, too."
+        "Percentage points, ± half the 95 % interval of the paired difference (Student's t over "
+        "splits); **bold** where it holds no 0. Each split has two queries of each of eight types. "
+        "*Seen*: whether the paper's gain lies in our interval, by its own two queries a type; "
+        "`not told` where 0 does, too."
     )
     parts = (wrapped(scale), claim_table(entries), wrapped(legend),
              wrapped(f"Margins: {margins.says()}"))  # fmt: skip
