@@ -345,10 +345,11 @@ def test_a_study_is_told_with_intervals_and_differences(tmp_path, capsys, made):
     half = 100 * spread(base).half
     own = row(text, "`ours`")
     assert own[1:3] == ["3", f"62.5 ± {half:.1f} %"]
+    assert own[3] == "+12.5 ± 0.0"
     assert own[-2:] == ["+12.5 ± 0.0", "–"]
     assert row(text, "`cls+double`")[-1] == "68.4 %"
     single = card(capsys, tmp_path, made, "--study", tmp_path / "s" / "ours0" / "evaluation.json")
-    assert row(single, "`ours`")[1:] == ["1", "52.5 %", "52.5 %", "52.5 %", "–", "–"]
+    assert row(single, "`ours`")[1:] == ["1", "52.5 %", "–", "52.5 %", "52.5 %", "–", "–"]
 
 
 def test_no_figure_is_typed_into_the_text():

@@ -74,7 +74,10 @@ def described(entries: Sequence[Entry]) -> str:
     names = ", ".join(dict.fromkeys(entry["data"]["name"] for entry in entries))
     tests = {(e["data"]["name"], e["split_seed"]): e["data"]["test"] for e in entries}
     if len(tests) > 1:
-        return f"{names}, n = {sum(tests.values())} test photographs in {len(tests)} splits"
+        # Splits share photographs: their sum would count some several times.
+        low, high = min(tests.values()), max(tests.values())
+        count = f"{low}" if low == high else f"{low} to {high}"
+        return f"{names}, n = {count} test photographs in each of {len(tests)} splits"
     return f"{names}, n = {first['test']} test photographs, {first['test_types']} types"
 
 

@@ -172,6 +172,8 @@ def test_what_was_not_measured_is_not_drawn():
 
 
 def test_titles_say_data_and_number(entries):
-    assert described(entries) == "made up, n = 72 test photographs in 3 splits"
+    assert described(entries) == "made up, n = 24 test photographs in each of 3 splits"
+    more = {**entries[1], "data": {**entries[1]["data"], "test": 30}}
+    assert "n = 24 to 30 test photographs in each of 2" in described([entries[0], more])
     assert described(entries[2:4]) == "made up, n = 24 test photographs, 3 types"
     assert "ECE" in " ".join(texts(reliability_figure(entries, "said")))
