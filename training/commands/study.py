@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from training.data.options import data_options, read_data
+from training.typed import refuse_typed
 
 PLACE = click.Path(path_type=Path)
 
@@ -48,6 +49,7 @@ def command(labels: tuple[str, ...], splits: str, runs: Path, out: Path, **optio
     from training.study.methods import SCALED
     from training.study.protocol import Study, run_study
 
+    refuse_typed({"split_seed": "here: --splits names the seeds"})
     del options["split_seed"]
     study = Study(
         backbone=options.pop("backbone"),

@@ -69,6 +69,7 @@ class _Classify:
 
     name = "classify"
     judged_by = "accuracy"
+    light = True
     normalised = False
 
     def __init__(

@@ -66,6 +66,9 @@ def fit(
             if done is not None:
                 told.print(f"{out} has ended already", highlight=False)
                 return done
+        if make.light:  # type: ignore[attr-defined]
+            # What batches and figures cannot be shows before photographs are decoded.
+            make(network, data, settings).batches(0)
         store, data = _pictures(data, spec, settings, team, told)
         # Of the classifier or the objective, which the stage draws.
         torch.manual_seed(number(settings.seed, "stage"))
@@ -112,7 +115,7 @@ def _pictures(
 def _learning(
     stage: Stage, network: RetrievalNetwork, store: PixelStore, settings: Settings, team: World
 ) -> Learning:
-    # Whether batches can be drawn as asked shows when they are drawn.
+    # Again, as there may be fewer photographs now: those that cannot be read are left out.
     stage.batches(0)
     model = Model(network, stage.head).to(team.device)
     model = model.to(memory_format=torch.channels_last)

@@ -80,6 +80,7 @@ class _Retrieve:
 
     name = "retrieve"
     judged_by = "map"
+    light = True
     normalised = True
 
     def __init__(

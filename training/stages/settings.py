@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from training.errors import BadInput
@@ -21,6 +22,10 @@ SAMPLINGS = ("pairs", "triplets", "balanced")
 POOLINGS = ("mac", "spoc", "gem")
 PAIRWISE = ("contrastive-single", "contrastive-double")
 """Objectives that judge pairs one by one."""
+
+BALANCED_ONLY = ("types_per_batch", "images_per_type", "batches_per_epoch")
+DRAWN_ONLY = ("positives_per_type", "negatives_per_type", "regenerate_every")
+UNTYPED = "here: only distil learns from firearms of no known type"
 
 LEAST_SIDE = 32
 MOST_SIDE = 4096
@@ -142,6 +147,19 @@ class Settings:
         """Return the fields by name."""
         return dataclasses.asdict(self)
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        idle = {}
+        if self.schedule != "step":
+            idle |= dict.fromkeys(
+                ("step_epochs", "step_factor"), f"with --schedule {self.schedule}"
+            )
+        if self.smallest == self.largest:
+            idle["size_step"] = "with --smallest and --largest alike"
+        if not self.keep_aspect:
+            idle["bucket_step"] = "with --no-keep-aspect"
+        return idle
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifySettings(Settings):
@@ -174,6 +192,11 @@ class ClassifySettings(Settings):
             ("learn_share", 0.01, 0.99),
         )
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        weights = {} if self.class_weights else {"cancel_class_weights": "with --no-class-weights"}
+        return {**super().idle(), **weights, "untyped": UNTYPED}
+
     @classmethod
     def released_code(cls) -> Self:
         """Return the figures of the released code, where it differs from the paper's text."""
@@ -198,7 +221,7 @@ class RetrieveSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        figures_of(self.objective, dict(self.figures))
+        self._check_figures()
         if self.sampling == "pairs" and self.objective not in PAIRWISE:
             raise BadInput(
                 f"--objective {self.objective} does not judge pairs; give --sampling balanced"
@@ -212,6 +235,31 @@ class RetrieveSettings(Settings):
                 f"--harmless-per-batch does not go with --sampling {self.sampling}; "
                 "give --sampling balanced"
             )
+
+    def _check_figures(self) -> None:
+        names = [name for name, _ in self.figures]
+        for name, value in self.figures:
+            if names.count(name) > 1:
+                raise BadInput(f"--figure {name} is given twice; give it once")
+            if name == "mining" and self.sampling != "balanced":
+                raise BadInput(
+                    f"--figure mining={value} has no effect with --sampling {self.sampling}, which "
+                    "draws what is compared; leave it out, or give --sampling balanced"
+                )
+        figures_of(self.objective, dict(self.figures))
+
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        names = {
+            "pairs": BALANCED_ONLY,
+            "triplets": (*BALANCED_ONLY, "negatives_per_type"),
+            "balanced": ("batch", *DRAWN_ONLY),
+        }[self.sampling]
+        return {
+            **super().idle(),
+            **dict.fromkeys(names, f"with --sampling {self.sampling}"),
+            "untyped": UNTYPED,
+        }
 
     def _ranges(self) -> tuple[tuple[str, float, float], ...]:
         return (
@@ -264,6 +312,13 @@ class DistilSettings(Settings):
             ("similarity_weight", 0, 1_000_000),
             ("label_weight", 0, 1_000_000),
         )
+
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        names = ("teacher", "teacher_size", "teacher_pooling")
+        why = "with a directory as --teacher-weights, whose network is the teacher"
+        teacher = dict.fromkeys(names, why) if Path(self.teacher_weights).is_dir() else {}
+        return {**super().idle(), **teacher}
 
 
 def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """What is wrong is found before the first epoch; a dry run writes nothing."""
 
 import shutil
+import sys
 from collections import namedtuple
 from dataclasses import replace
 
@@ -13,11 +14,13 @@ from tests.training.stages.samples import (
     balanced_settings,
     classify_settings,
     damaged,
+    distil_settings,
     retrieve_settings,
 )
 from training.data.sets import QuerySet
 from training.errors import BadInput
 from training.stages.classify import fit_classify
+from training.stages.distil import fit_distil
 from training.stages.loop import Loop
 from training.stages.retrieve import fit_retrieve
 
@@ -91,6 +94,37 @@ def test_too_many_frozen_parts_or_types(data, cache, console, tmp_path, never):
     told = refused(data, settings, tmp_path / "other", console)
     assert "4 types a batch is not in 1..3" in told
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "without", "line"),
+    [
+        ({"types_per_batch": 4}, (), "4 types a batch is not in 1..3"),
+        ({}, ("harmless",), "--harmless-per-batch needs photographs of --harmless"),
+    ],
+)
+def test_what_cannot_be_drawn_is_found_before_decoding(
+    changes, without, line, data, console, tmp_path, never
+):
+    settings = balanced_settings(tmp_path / "cache", **changes)
+    given = replace(data, **dict.fromkeys(without, ()))
+    assert line in refused(given, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_found_before_decoding(data, console, tmp_path, never, monkeypatch):
+    monkeypatch.delitem(sys.modules, "training.method.library", raising=False)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    settings = balanced_settings(tmp_path / "cache")
+    assert "pip install" in refused(data, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_photographs_that_fill_no_batch_are_found_before_decoding(data, console, tmp_path, never):
+    settings = distil_settings(tmp_path / "cache", batch=1000)
+    with pytest.raises(BadInput, match="do not fill a batch; give a lower --batch"):
+        fit_distil(data, SPEC, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_do_not_fit(data, cache, console, tmp_path, never):

@@ -43,6 +43,26 @@ def test_stage_2_defaults_are_the_papers():
         (RetrieveSettings, {"sampling": "triplets"}, "does not judge triplets"),
         (RetrieveSettings, {"harmless_per_batch": 4}, "give --sampling balanced"),
         (RetrieveSettings, {"figures": (("margn", 1.0),)}, "no figure 'margn'"),
+        (RetrieveSettings, {"figures": (("positive_margin", 1.3),)}, "is 1.3 and negative_margin"),
+        (
+            RetrieveSettings,
+            {"figures": (("negative_margin", 1.3), ("negative_margin", 1.4))},
+            "--figure negative_margin is given twice",
+        ),
+        (
+            RetrieveSettings,
+            {"figures": (("mining", "hard"),)},
+            "--figure mining=hard has no effect with --sampling pairs",
+        ),
+        (
+            RetrieveSettings,
+            {
+                "figures": (("mining", "all"),),
+                "sampling": "triplets",
+                "objective": "triplet",
+            },
+            "--figure mining=all has no effect with --sampling triplets",
+        ),
     ],
 )
 def test_wrong_settings_are_named(kind, changes, told):
