@@ -28,7 +28,7 @@ from training.stages.plan import make_plan
 from training.stages.process import process
 from training.stages.readable import used, without_unreadable
 from training.stages.run import Run
-from training.stages.settings import Settings
+from training.stages.settings import PaperSettings, Settings
 from training.stages.space import check_space
 from training.stages.stage import Embed, Stage
 from training.stages.start import starting_network
@@ -163,6 +163,7 @@ def _result(learning: Learning, position: Position) -> dict[str, Any]:
     stage, settings = learning.stage, learning.settings
     return {
         "stage": stage.name,
+        **({"faithful": settings.faithful} if isinstance(settings, PaperSettings) else {}),
         f"best_{stage.judged_by}": position.best,
         "best_epoch": position.best_epoch,
         "epochs": position.epoch,

@@ -162,11 +162,48 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifySettings(Settings):
+class PaperSettings(Settings):
+    """What the paper's two stages share.
+
+    By default four things differ from the authors' released code, all so that the images of a
+    batch go through a network together: a batch has one longest side, and a photograph that is in
+    several of its pairs is varied once; shorter sides are rounded to multiples of ``bucket_step``;
+    pictures are resized with the filter that serves (bicubic) and turned by the nearest pixel; and
+    stage 1's classifier begins as torch draws it. ``faithful`` does all of it as the authors do.
+    Two things stay: photographs are kept decoded at 1.25 times the largest side, and validation
+    takes images as they are served.
+    """
+
+    faithful: bool = setting(
+        False,
+        "Vary pictures as the authors' released code: a size for each, both of a pair too, sides "
+        "not rounded, bilinear filters; and begin stage 1's classifier as it does. Slower, as few "
+        "pictures of a batch share a shape; --bucket-step is then of validation only.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.faithful and self.augmentation != "paper":
+            raise BadInput(
+                f"--faithful varies pictures as the paper; leave out --augmentation "
+                f"{self.augmentation}, or --faithful"
+            )
+        if self.faithful and not self.keep_aspect:
+            raise BadInput("--faithful keeps the aspect; leave out --no-keep-aspect, or --faithful")
+
+
+def is_faithful(settings: Settings) -> bool:
+    """Return whether a run does as the authors' released code; see ``PaperSettings``."""
+    return isinstance(settings, PaperSettings) and settings.faithful
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings(PaperSettings):
     """Stage 1: learn to tell types, as classes.
 
     Text and released code differ in the batch (128, 64) and in the class weights, which cancel
-    in the code as its loss is taken image by image: ``released_code()`` gives the code's.
+    in the code as its loss is taken image by image: ``released_code()`` gives the code's, and
+    what ``faithful`` changes.
     """
 
     epochs: int = setting(50, "Passes over the photographs.")
@@ -200,11 +237,11 @@ class ClassifySettings(Settings):
     @classmethod
     def released_code(cls) -> Self:
         """Return the figures of the released code, where it differs from the paper's text."""
-        return cls(batch=64, cancel_class_weights=True)
+        return cls(batch=64, cancel_class_weights=True, faithful=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrieveSettings(Settings):
+class RetrieveSettings(PaperSettings):
     """Stage 2: bring photographs of one type together and push others apart."""
 
     objective: str = setting("contrastive-double", "What is minimised.", tuple(OBJECTIVES))
@@ -326,6 +363,9 @@ def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
 
     Settings that change nothing in the weights are not looked at.
     """
+    if "faithful" in now:
+        # Runs from before it was there were not.
+        before = {"faithful": False, **before}
     names = [name for name in {**before, **now} if name not in ANYWHERE]
     return [
         f"{_option(name)} {before.get(name)} then, {now.get(name)} now"
