@@ -3,7 +3,7 @@
 Must not know prototypes, thresholds or reports.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +47,18 @@ class Material:
         return [rounded(np.concatenate([self.rows[[n]], self.regions.get(n, none)])) for n in side]
 
 
-def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Material]:
+def gather(
+    recipe: Recipe,
+    console: Console,
+    *,
+    check: Callable[["RetrievalNetwork"], None] = lambda _: None,
+) -> tuple["RetrievalNetwork", Material]:
     """Read, split and embed a recipe's photographs.
+
+    Args:
+        recipe: Of a release.
+        console: For progress and what was found.
+        check: Called with the network before anything is embedded; may refuse it.
 
     Returns:
         The network that embeds so, in evaluation mode and fit for a release, and the material.
@@ -60,6 +70,7 @@ def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Materi
     photos = gathered_photos(recipe.images, recipe.lookalikes, recipe.groups)
     sides = _split(recipe, photos)
     network = _network(recipe)
+    check(network)
     material = _embedded(photos, sides, network, console)
     if recipe.dimension is None:
         return network, material

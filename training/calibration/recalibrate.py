@@ -23,7 +23,7 @@ from training.errors import BadInput
 from training.evaluation import DIGEST_DIGITS, Judge, firearms_of, look_at, side_summary
 from training.folder import Photo, dataset_digest
 from training.material import Material, embed_with_regions, gathered_photos
-from training.release import check_out, write
+from training.release import check_out, check_room, write
 from training.splits import Sides
 from training.stages.trained import stored_half
 
@@ -86,6 +86,7 @@ def recalibrate(
     check_out(out, replace=replace)
     photos, copies = _photos(release, given)
     network = release.load_network("cpu", fold=False)
+    check_room(out, network)
     material = _material(network, photos, given.test_sources, copies, console)
     frames = look_at(settings, material, material.sides.threshold, release.index)
     held_out = [material.photos[n] for n in material.sides.threshold]

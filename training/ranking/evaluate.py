@@ -22,7 +22,7 @@ from training.progress import progress
 from training.ranking.candidates import Candidate
 from training.ranking.measure import Embeddings, measure, ranking
 from training.ranking.openset import LOOKALIKES
-from training.ranking.results import check_out, join, write_results
+from training.ranking.results import check_out, join, results_folder, write_results
 from training.ranking.sheets import write_sheets
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ def evaluate(
     splits = {seed: read(seed) for seed in seeds}
     plan = [(candidate, _fitting(candidate, splits)) for candidate in candidates]
     entries: list[dict[str, Any]] = []
-    for candidate, own in plan:
-        entries += _entries(candidate, own, out, console, asked)
-    write_results(entries, out, made=_made(), against=asked.against)
+    with results_folder(out) as folder:
+        for candidate, own in plan:
+            entries += _entries(candidate, own, folder, console, asked)
+        write_results(entries, folder, made=_made(), against=asked.against)
     return entries
 
 
@@ -116,7 +117,8 @@ def join_results(
     """
     entries = join(paths)
     check_out(out, replace=replace)
-    write_results(entries, out, made=_made(), against=against)
+    with results_folder(out) as folder:
+        write_results(entries, folder, made=_made(), against=against)
     return entries
 
 

@@ -16,6 +16,7 @@ from models.spec import NetworkSpec
 from training.data.sets import RetrievalData
 from training.errors import BadInput
 from training.ranking.candidates import Candidate, OffTheShelf, Trained
+from training.stages.space import check_space
 from training.study.methods import OFF_THE_SHELF, Method, Schedule, methods
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def run_study(
     for label in labels:
         if label not in known:
             raise BadInput(f"method {label!r} is unknown; choose from {', '.join(known)}")
+    check_space(study.results, 0, "--out")
+    check_space(study.runs, 0, "--runs")
     for seed in seeds:
         data = read(seed)
         for label in labels or known:
