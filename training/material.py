@@ -17,6 +17,7 @@ from training.embedding import describe, embed
 from training.errors import BadInput
 from training.folder import Photo, read_photos, with_groups
 from training.head import project, projection
+from training.leftout import unreadable
 from training.progress import progress
 from training.recipe import SIZES, Recipe
 from training.splits import Sides, split
@@ -216,8 +217,7 @@ def embed_with_regions(
             if place not in failed:
                 rows[place], regions[place] = its[0], its[1:]
     told = {n: f"{photos[n].name}/{photos[n].path.name}: {failed[n]}" for n in sorted(failed)}
-    for line in told.values():
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
+    unreadable(list(told.values()), len(photos), console)
     return rows, regions, told
 
 

@@ -17,7 +17,7 @@ from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
 from training.calibration.choice import choose_policy
 from training.calibration.frames import flag_scores_of
-from training.calibration.sanity import refuse_flagging_all
+from training.calibration.sanity import refuse_flagging_all, warn_flagging_nothing
 from training.commit import commit
 from training.embedding import embed
 from training.errors import BadInput
@@ -71,7 +71,9 @@ def build(
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), recipe.policy)
     types = named(types_of(prototypes), table)
-    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    scores, firearm = flag_scores_of(frames, policy), firearms_of(held_out)
+    harmless = scores[~firearm]
+    warn_flagging_nothing(policy, scores[firearm], harmless, console)
     refuse_flagging_all(network, index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,

@@ -16,7 +16,7 @@ from models.errors import BadRelease
 from models.release import Release
 from training.calibration.choice import choose_policy
 from training.calibration.frames import flag_scores_of
-from training.calibration.sanity import refuse_flagging_all
+from training.calibration.sanity import refuse_flagging_all, warn_flagging_nothing
 from training.calibration.settings import PolicySettings
 from training.commit import commit
 from training.errors import BadInput
@@ -93,7 +93,9 @@ def recalibrate(
     policy = choose_policy(frames, firearms_of(held_out), settings)
     policy = dataclasses.replace(policy, near_radius=release.policy.near_radius)
     judge = Judge(settings, policy, release.prototypes, release.types)
-    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    scores, firearm = flag_scores_of(frames, policy), firearms_of(held_out)
+    harmless = scores[~firearm]
+    warn_flagging_nothing(policy, scores[firearm], harmless, console)
     refuse_flagging_all(network, release.index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,

@@ -109,7 +109,8 @@ def _pictures(
     store = open_store(photos, round(DETAIL * largest), cache, console, readers=settings.workers)
     if team.first:
         team.wait()
-    return store, without_unreadable(data, store, console, skip=settings.skip_unreadable)
+    skip = settings.skip_unreadable
+    return store, without_unreadable(data, store.unreadable, console, skip=skip)
 
 
 def _learning(

@@ -23,6 +23,7 @@ from models.pixels import ORIENTATION
 from models.spec import InputSpec
 from training.embedding import read
 from training.folder import Photo
+from training.leftout import reason
 from training.progress import progress
 from training.stages.space import check_space
 from training.workfolder import sweep, work_folder
@@ -179,7 +180,7 @@ def _decoded(
             return decode(path, longest)
         except Exception as error:
             # Pillow raises many kinds on damaged bytes.
-            return " ".join(str(error).split()).replace(repr(str(path)), "file")
+            return reason(error, path)
 
     items = list(missing.items())
     with ThreadPoolExecutor(readers) as pool:

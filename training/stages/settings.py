@@ -29,7 +29,7 @@ UNTYPED = "here: only distil learns from firearms of no known type"
 
 LEAST_SIDE = 32
 MOST_SIDE = 4096
-ANYWHERE = ("cache", "checkpoint_every", "tensorboard", "workers")
+ANYWHERE = ("cache", "checkpoint_every", "skip_unreadable", "tensorboard", "workers")
 """Settings that change nothing in the weights: a run may go on with others."""
 
 
@@ -85,7 +85,9 @@ class Settings:
     seed: int = setting(0, "Of all chance.")
     patience: int = setting(0, "Epochs without a better figure after which to stop; 0: never.")
     checkpoint_every: int = setting(200, "Steps between checkpoints within an epoch; 0: none.")
-    skip_unreadable: bool = setting(False, "Leave out photographs that cannot be read.")
+    skip_unreadable: bool = setting(
+        True, "Leave out photographs that cannot be read, and say which; else refuse them."
+    )
     tensorboard: bool = setting(True, "Write figures for TensorBoard.")
     cache: str | None = setting(None, "Folder of decoded photographs, shared by runs.")
     workers: int = setting(2, "Threads that make pictures ready.")

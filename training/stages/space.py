@@ -62,7 +62,7 @@ def nearest_folder(folder: Path, option: str) -> Path:
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise BadInput(f"{option} {folder} cannot be made: {place} is a file; give another")
+        raise BadInput(f"{option} {folder} cannot be written: {place} is a file; give another")
     return place
 
 

@@ -57,17 +57,18 @@ def test_a_disk_that_is_too_full_for_checkpoints(
 
 def test_a_corrupt_photograph(data, cache, console, tmp_path, never):
     broken = replace(data, train=(damaged(data.train[0], tmp_path), *data.train[1:]))
-    told = refused(broken, retrieve_settings(cache), tmp_path / "run", console)
+    settings = retrieve_settings(cache, skip_unreadable=False)
+    told = refused(broken, settings, tmp_path / "run", console)
     assert f"cannot be read: {data.train[0].name}/damaged-{data.train[0].path.name}" in told
 
 
-def test_types_left_with_one_photograph_once_unreadable_ones_are_skipped(
+def test_types_left_with_one_photograph_once_unreadable_ones_are_left_out(
     data, cache, console, tmp_path, never
 ):
     own = [photo for photo in data.train if photo.name == data.train[0].name]
     others = [photo for photo in data.train if photo.name != data.train[0].name]
     broken = replace(data, train=(own[0], damaged(own[1], tmp_path), *others))
-    settings = retrieve_settings(cache, skip_unreadable=True)
+    settings = retrieve_settings(cache)
     assert "types with one photograph" in refused(broken, settings, tmp_path / "run", console)
 
 
