@@ -23,9 +23,11 @@ def some(names: Sequence[str]) -> str:
 
 def reason(error: Exception, path: Path) -> str:
     """Return why a photograph cannot be read, in one line without its path."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    text = str(getattr(error, "strerror", None) or error)
     # Pillow names the file, which is named beside the reason already.
-    return text.replace(repr(str(path)), "file").replace(str(path), "file")
+    for name in (repr(str(path)), str(path)):
+        text = text.replace(name, "")
+    return " ".join(text.split()) or type(error).__name__
 
 
 def unreadable(

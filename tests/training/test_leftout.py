@@ -46,7 +46,7 @@ def test_nothing_is_said_where_nothing_is_left_out(tmp_path, capsys):
 
 def test_reasons_are_one_line_without_paths(tmp_path):
     path = tmp_path / "x.jpg"
-    assert reason(OSError(f"cannot\nidentify {str(path)!r}"), path) == "cannot identify file"
+    assert reason(OSError(f"cannot\nidentify {str(path)!r}"), path) == "cannot identify"
     assert reason(FileNotFoundError(2, os.strerror(2), str(path)), path) == os.strerror(2)
     assert reason(EOFError(), path) == "EOFError"
     assert some(["a", "b"]) == "a; b"

@@ -59,7 +59,9 @@ def without_unreadable(
     """
     if not bad:
         return data
-    every = {photo.path: photo for photo in (*used(data), *data.test.queries, *data.test.database)}
+    every = {
+        photo.digest: photo for photo in (*used(data), *data.test.queries, *data.test.database)
+    }
     named = [f"{p.name}/{p.path.name}: {bad[p.digest]}" for p in every.values() if p.digest in bad]
     unreadable(named, len(every), console, skip=skip)
     return replace(

@@ -45,7 +45,7 @@ def test_unreadable_photographs_can_be_refused(broken, cache, console):
     bad = open_store(tuple(used(broken)), 120, cache, console).unreadable
     with pytest.raises(BadInput) as error:
         without_unreadable(broken, bad, console, skip=False)
-    assert str(error.value).startswith("3 of 30 photographs cannot be read: ")
+    assert str(error.value).startswith("3 of 38 photographs cannot be read: ")
     assert f"{broken.train[0].name}/{broken.train[0].path.name}: " in str(error.value)
     assert "leave out --no-skip-unreadable" in str(error.value)
 
@@ -62,7 +62,7 @@ def test_unreadable_photographs_are_left_out_and_said_in_one_line(broken, data, 
         names = {n for n, photo in enumerate(asked.database) if photo.name == query.name}
         assert relevant == names
     said = console.file.getvalue().splitlines()[-1]
-    assert said.startswith("left out: 3 of 30 photographs cannot be read: ")
+    assert said.startswith("left out: 3 of 38 photographs cannot be read: ")
     assert console.file.getvalue().count("left out") == 1
 
 
