@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,13 @@ def results_folder(out: Path) -> Iterator[Path]:
     Raises:
         BadInput: It cannot be written.
     """
+    made = not out.exists()
     try:
-        with work_folder(out.absolute().parent, f".{out.name}-") as beside:
+        # Within it, as it may be a disk of its own.
+        with work_folder(out, ".results-") as beside:
             folder = beside / "results"
             folder.mkdir()
             yield folder
-            out.mkdir(parents=True, exist_ok=True)
             # The results come last: where they are, the rest is there too.
             for new in sorted(folder.iterdir(), key=lambda path: path.name == RESULTS):
                 old = out / new.name
@@ -59,6 +60,11 @@ def results_folder(out: Path) -> Iterator[Path]:
         raise BadInput(
             f"--out {out} cannot be written: {error.strerror or error}; make room or give another"
         ) from None
+    finally:
+        if made:
+            with suppress(OSError):
+                # Succeeds only where nothing came.
+                out.rmdir()
 
 
 def write_results(
