@@ -38,6 +38,10 @@ RELEASE = ("--images", "nowhere", "--out", "release")
         ),
         (("retrieve", *STAGE, "--untyped"), "--untyped has no effect here: only distil learns"),
         (
+            ("retrieve", *STAGE, "--harmless", "others"),
+            "--harmless has no effect without --harmless-per-batch or --augmentation strong",
+        ),
+        (
             ("classify", *STAGE, "--schedule", "cosine", "--step-epochs", "3"),
             "--step-epochs has no effect with --schedule cosine",
         ),

@@ -25,7 +25,6 @@ PAIRWISE = ("contrastive-single", "contrastive-double")
 
 BALANCED_ONLY = ("types_per_batch", "images_per_type", "batches_per_epoch")
 DRAWN_ONLY = ("positives_per_type", "negatives_per_type", "regenerate_every")
-UNTYPED = "here: only distil learns from firearms of no known type"
 
 LEAST_SIDE = 32
 MOST_SIDE = 4096
@@ -193,6 +192,13 @@ class PaperSettings(Settings):
         if self.faithful and not self.keep_aspect:
             raise BadInput("--faithful keeps the aspect; leave out --no-keep-aspect, or --faithful")
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        idle = {"untyped": "here: only distil learns from firearms of no known type"}
+        if not self.harmless_per_batch and self.augmentation != "strong":
+            idle["harmless"] = "without --harmless-per-batch or --augmentation strong"
+        return {**super().idle(), **idle}
+
 
 def is_faithful(settings: Settings) -> bool:
     """Return whether a run does as the authors' released code; see ``PaperSettings``."""
@@ -234,7 +240,7 @@ class ClassifySettings(PaperSettings):
     def idle(self) -> dict[str, str]:
         """Return options that change nothing in such a run, each with what makes it so."""
         weights = {} if self.class_weights else {"cancel_class_weights": "with --no-class-weights"}
-        return {**super().idle(), **weights, "untyped": UNTYPED}
+        return {**super().idle(), **weights}
 
     @classmethod
     def released_code(cls) -> Self:
@@ -297,7 +303,6 @@ class RetrieveSettings(PaperSettings):
         return {
             **super().idle(),
             **dict.fromkeys(names, f"with --sampling {self.sampling}"),
-            "untyped": UNTYPED,
         }
 
     def _ranges(self) -> tuple[tuple[str, float, float], ...]:
