@@ -150,7 +150,7 @@ class Settings:
 
     def idle(self) -> dict[str, str]:
         """Return options that change nothing in such a run, each with what makes it so."""
-        idle = {}
+        idle: dict[str, str] = {}
         if self.schedule != "step":
             idle |= dict.fromkeys(
                 ("step_epochs", "step_factor"), f"with --schedule {self.schedule}"
