@@ -30,7 +30,7 @@ from training.stages.fit import fit
 from training.stages.readable import check_queries, check_types
 from training.stages.settings import DistilSettings
 from training.stages.stage import Embed
-from training.stages.teacher import Rows, taught
+from training.stages.teacher import Rows, check_teacher, taught
 from training.stages.validation import retrieval_figures
 
 SCALE = 16.0
@@ -75,6 +75,7 @@ def fit_distil(
         ModelError: The network or the teacher cannot be made.
     """
     _check(data, settings)
+    check_teacher(settings)
     return fit(
         _Distil,
         data=data,

@@ -73,6 +73,20 @@ def taught(
     return found[: len(photos)], found[len(photos) :]
 
 
+def check_teacher(settings: DistilSettings) -> None:
+    """Make the teacher, so that one that cannot be made is found before photographs are decoded.
+
+    Raises:
+        BadInput: There is no such network.
+        ModelError: Likewise.
+    """
+    import torch
+
+    # The learner's chance must not depend on it.
+    with torch.random.fork_rng(devices=[]):
+        _network(settings)
+
+
 def projected(rows: Rows, firearms: Rows, dimension: int) -> Rows:
     """Return rows on the directions along which firearms differ most, L2-normalised anew.
 

@@ -10,6 +10,7 @@ import torch
 
 from models.errors import BadNetwork
 from tests.training.stages.samples import (
+    HEADED,
     SPEC,
     balanced_settings,
     classify_settings,
@@ -125,6 +126,14 @@ def test_photographs_that_fill_no_batch_are_found_before_decoding(data, console,
     settings = distil_settings(tmp_path / "cache", batch=1000)
     with pytest.raises(BadInput, match="do not fill a batch; give a lower --batch"):
         fit_distil(data, SPEC, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_that_is_not_there_is_found_before_decoding(data, console, tmp_path, never):
+    weights = str(tmp_path / "none.pth")
+    settings = distil_settings(tmp_path / "cache", teacher_weights=weights)
+    with pytest.raises(BadNetwork, match="do not exist"):
+        fit_distil(data, HEADED, settings, tmp_path / "run", console)
     assert not list(tmp_path.iterdir())
 
 
