@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from models.pixels import draft, prepare
 from models.spec import InputSpec
+from training.leftout import reason
 
 MIN_SIDE = 16
 """Pixels that both sides of a photograph need, as where releases are served."""
@@ -187,9 +188,7 @@ def _try_read(path: Path, spec: InputSpec) -> Pixels | str:
     try:
         return read(path, spec)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        # Pillow names the file, which is named beside the reason already.
-        return reason.replace(repr(str(path)), "file").replace(str(path), "file")
+        return reason(error, path)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -18,11 +18,12 @@ Other columns are ignored.
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.errors import BadInput
+from training.leftout import empty_folders, reason, unreadable
 
 COLUMNS = ("file", "dup_group", "source_repo")
 LEFT_OUT = "borderline"
@@ -79,7 +80,8 @@ class Photo:
 def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
     """List the files ``<name>/<file>`` of a folder, in the order of their names.
 
-    Hidden ones are left out, and so are copies of a file within a name.
+    Hidden ones are left out, and so are copies of a file within a name. What else is left out is
+    said on standard error: folders without photographs, and files that cannot be opened.
 
     Args:
         folder: Holds a folder for each type or kind.
@@ -90,18 +92,48 @@ def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder; give one that holds <type>/<photographs>")
-    photos: list[Photo] = []
-    seen: set[tuple[str, str]] = set()
-    for path in sorted(folder.glob("*/*")):
-        name = path.parent.name
-        if path.name.startswith(".") or name.startswith(".") or not path.is_file():
-            continue
-        digest = file_digest(path)
-        if (name, digest) not in seen:
-            seen.add((name, digest))
-            photos.append(Photo(path, name, firearm, digest, digest))
+    photos = digested(by_name(folder), firearm=firearm)
     if not photos:
         raise BadInput(f"{folder} holds no photographs; they belong in folders <type>/ within it")
+    first: dict[tuple[str, str], Photo] = {}
+    for photo in photos:
+        first.setdefault((photo.name, photo.digest), photo)
+    return list(first.values())
+
+
+def by_name(folder: Path) -> dict[str, list[Path]]:
+    """Return the files ``<name>/<file>`` of a folder by name, all in order, without hidden ones.
+
+    Folders that hold none are left out and said on standard error.
+    """
+    kinds = sorted(path for path in visible(folder) if path.is_dir())
+    found = {kind.name: sorted(p for p in visible(kind) if not p.is_dir()) for kind in kinds}
+    empty_folders(folder, [name for name, paths in found.items() if not paths], len(found))
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder, without what is hidden."""
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def digested(files: Mapping[str, Sequence[Path]], *, firearm: bool) -> list[Photo]:
+    """Return the photographs of files by name; those that cannot be opened are said and left out.
+
+    Args:
+        files: Name of a type or kind → its files.
+        firearm: Whether they show firearms.
+    """
+    photos, bad = [], []
+    for name, paths in files.items():
+        for path in paths:
+            try:
+                digest = file_digest(path)
+            except OSError as error:
+                bad.append(f"{name}/{path.name}: {reason(error, path)}")
+            else:
+                photos.append(Photo(path, name, firearm, digest, digest))
+    unreadable(bad, len(photos) + len(bad))
     return photos
 
 
@@ -178,10 +210,7 @@ def file_digest(path: Path) -> str:
     """Return the hex SHA-256 of a file.
 
     Raises:
-        BadInput: It cannot be read.
+        OSError: It cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}; leave it out") from None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 Must not know prototypes, thresholds or reports.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from training.embedding import describe, embed
 from training.errors import BadInput
 from training.folder import Photo, read_photos, with_groups
 from training.head import project, projection
+from training.leftout import unreadable
 from training.progress import progress
 from training.recipe import SIZES, Recipe
 from training.splits import Sides, split
@@ -47,8 +48,18 @@ class Material:
         return [rounded(np.concatenate([self.rows[[n]], self.regions.get(n, none)])) for n in side]
 
 
-def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Material]:
+def gather(
+    recipe: Recipe,
+    console: Console,
+    *,
+    check: Callable[["RetrievalNetwork"], None] = lambda _: None,
+) -> tuple["RetrievalNetwork", Material]:
     """Read, split and embed a recipe's photographs.
+
+    Args:
+        recipe: Of a release.
+        console: For progress and what was found.
+        check: Called with the network before anything is embedded; may refuse it.
 
     Returns:
         The network that embeds so, in evaluation mode and fit for a release, and the material.
@@ -60,6 +71,7 @@ def gather(recipe: Recipe, console: Console) -> tuple["RetrievalNetwork", Materi
     photos = gathered_photos(recipe.images, recipe.lookalikes, recipe.groups)
     sides = _split(recipe, photos)
     network = _network(recipe)
+    check(network)
     material = _embedded(photos, sides, network, console)
     if recipe.dimension is None:
         return network, material
@@ -205,8 +217,7 @@ def embed_with_regions(
             if place not in failed:
                 rows[place], regions[place] = its[0], its[1:]
     told = {n: f"{photos[n].name}/{photos[n].path.name}: {failed[n]}" for n in sorted(failed)}
-    for line in told.values():
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
+    unreadable(list(told.values()), len(photos), console)
     return rows, regions, told
 
 

@@ -4,12 +4,10 @@ Joins the other parts of this package; holds no method of its own.
 """
 
 import dataclasses
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -19,7 +17,7 @@ from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
 from training.calibration.choice import choose_policy
 from training.calibration.frames import flag_scores_of
-from training.calibration.sanity import refuse_flagging_all
+from training.calibration.sanity import refuse_flagging_all, warn_flagging_nothing
 from training.commit import commit
 from training.embedding import embed
 from training.errors import BadInput
@@ -29,7 +27,12 @@ from training.material import Material, gather, rounded
 from training.naming import named, read_types
 from training.recipe import Recipe
 from training.selection import chosen_by_name, clear
+from training.stages.space import check_space
 from training.stages.trained import stored_half
+from training.workfolder import work_folder
+
+if TYPE_CHECKING:
+    from models.network import RetrievalNetwork
 
 SAME = 0.999
 """Cosine that a photograph must have to itself when the written release embeds it again."""
@@ -61,14 +64,16 @@ def build(
     if recipe.run is not None and stored_half(recipe.run):
         # Taken as it is: written in 32 bits, it would be another network by its digest.
         recipe = dataclasses.replace(recipe, half_weights=True)
-    network, material = gather(recipe, console)
+    network, material = gather(recipe, console, check=lambda network: check_room(out, network))
     prototypes = choose_prototypes(recipe, material)
     index = PrototypeIndex.build(prototypes)
     frames = look_at(recipe.policy, material, material.sides.threshold, index)
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), recipe.policy)
     types = named(types_of(prototypes), table)
-    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    scores, firearm = flag_scores_of(frames, policy), firearms_of(held_out)
+    harmless = scores[~firearm]
+    warn_flagging_nothing(policy, scores[firearm], harmless, console)
     refuse_flagging_all(network, index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,
@@ -99,11 +104,27 @@ def build(
 
 
 def check_out(out: Path, *, replace: bool) -> None:
-    """Refuse a directory that a release may not take.
+    """Refuse a directory that a release may not take, or that cannot be written.
 
     Raises:
-        BadInput: It is not empty, and is not a release that may be replaced.
+        BadInput: It is not empty, and is not a release that may be replaced; or its disk is full
+            or read-only.
     """
+    _check_taken(out, replace=replace)
+    check_space(out.absolute().parent, 0, "--out")
+
+
+def check_room(out: Path, network: "RetrievalNetwork") -> None:
+    """Refuse a directory whose disk has no room for a release of this network.
+
+    Raises:
+        BadInput: It has not.
+    """
+    size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    check_space(out.absolute().parent, size, "--out")
+
+
+def _check_taken(out: Path, *, replace: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not replace:
@@ -166,20 +187,25 @@ def write(out: Path, *, replace: bool, **parts: Any) -> Release:
         out: Its directory, which ``check_out`` lets pass.
         replace: Whether a release there gives way once the new one is whole.
         parts: See ``models.release.write_release``.
+
+    Raises:
+        BadInput: It cannot be written; what was there stays, and nothing is left of the new one.
     """
-    if not (replace and (out / "manifest.json").is_file()):
-        return write_release(out, **parts)
-    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        write_release(beside / out.name, **parts)
-        out.rename(beside / "old")
-        try:
-            (beside / out.name).rename(out)
-        except OSError:
-            (beside / "old").rename(out)
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        with work_folder(out.absolute().parent, f".{out.name}-") as beside:
+            write_release(beside / out.name, **parts)
+            if replace and (out / "manifest.json").is_file():
+                out.rename(beside / "old")
+            try:
+                (beside / out.name).rename(out)
+            except OSError:
+                if (beside / "old").exists():
+                    (beside / "old").rename(out)
+                raise
+    except OSError as error:
+        raise BadInput(
+            f"--out {out} cannot be written: {error.strerror or error}; make room or give another"
+        ) from None
     return load_release(out)
 
 

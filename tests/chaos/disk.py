@@ -34,6 +34,11 @@ class Disk:
         """Give the room back."""
         (self.folder / BALLAST).unlink(missing_ok=True)
 
+    def protect(self) -> None:
+        """Let nothing be written any more, whoever asks."""
+        mount = ["mount", "-o", "remount,ro", str(self.folder)]
+        subprocess.run(mount, capture_output=True, check=True)
+
     @property
     def room(self) -> int:
         """Bytes that are left."""

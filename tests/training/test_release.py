@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
+from models.policy import Policy
 from models.release import load_release
 from moderator.demo.drawings import draw
 from moderator.rollout.sanity import flags_nearly_all
 from training.__main__ import main
+from training.calibration.sanity import warn_flagging_nothing
 from training.release import _compare
 from training.report import SIDES
 from training.summary import summary
@@ -345,3 +348,34 @@ def test_a_threshold_that_flags_nearly_everything_is_refused_unless_asked_for(
     assert "flags nearly everything" in err
     wrong = flags_nearly_all(load_release(tmp_path / "made"))
     assert wrong is not None
+
+
+def test_a_threshold_that_flags_no_firearm_is_told_of(tmp_path, capsys, drawn):
+    """What is harmless shows the same things here, so that nothing tells them apart."""
+    for path in sorted(drawn.images.glob("*/*")):
+        copy = tmp_path / "copies" / path.parent.name / f"{path.stem}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("RGB").point(lambda value: max(0, value - 1)).save(copy)
+    folders = ("--images", drawn.images, "--lookalikes", tmp_path / "copies")
+    code, _, err = run(capsys, "release", *folders, *NETWORK, "--out", tmp_path / "made")
+    assert code == 0, err
+    flags = load_release(tmp_path / "made").report["figures"]["threshold"]["flags"]
+    assert flags["at_threshold"]["recall"] <= flags["at_threshold"]["false_flags"]
+    said = f"of the {flags['firearms']} firearms that it was chosen on, no larger a share"
+    assert err.count(said) == 1
+    arguments = ("calibrate", tmp_path / "made", *folders, "--out", tmp_path / "again")
+    code, _, err = run(capsys, *arguments)
+    assert code == 0, err
+    again = load_release(tmp_path / "again").report["figures"]["threshold"]["flags"]
+    unseen = again["at_threshold"]["recall"] <= again["at_threshold"]["false_flags"]
+    assert ("no larger a share" in err) == unseen
+
+
+def test_a_threshold_that_flags_some_is_not_complained_of():
+    scores = {"firearms": np.array([0.9, 0.2]), "harmless": np.array([0.1] * 9 + [0.95])}
+    said = Console(file=io.StringIO(), width=400)
+    for threshold, expected in ((0.5, 0), (0.92, 1), (0.96, 2)):
+        warn_flagging_nothing(Policy(threshold=threshold), **scores, console=said)
+        assert said.file.getvalue().count("no larger a share") == expected
+    assert "flags 0 of the 2 firearms" in said.file.getvalue()
+    assert "(10.0%): the network does not tell them apart" in said.file.getvalue()

@@ -101,6 +101,26 @@ def policy_settings(options: dict[str, Any], usual: PolicySettings) -> PolicySet
     return replace(usual, **changes)
 
 
+def idle_options(settings: PolicySettings, *, lookalikes: bool) -> dict[str, str]:
+    """Return options that change nothing in such a policy, each with what makes it so.
+
+    Args:
+        settings: What the policy is to be like.
+        lookalikes: Whether there are photographs without firearms.
+    """
+    idle = {}
+    if lookalikes:
+        idle["fallback_recall"] = "with --lookalikes: --false-flag-rate sets the threshold"
+    else:
+        names = ("false_flag_rate", "near_miss_rate", "region_share", "type_thresholds")
+        idle |= dict.fromkeys(names, "without --lookalikes")
+    if settings.temperature is None:
+        idle["least_quantile"] = "without --temperature"
+    if not settings.type_thresholds:
+        idle["shrinkage"] = "without --type-thresholds"
+    return idle
+
+
 def _temperature(text: str) -> float | None:
     """Return what ``--temperature`` says; None for the rule of the nearest prototype."""
     if text == "none":

@@ -16,14 +16,14 @@ from models.errors import BadRelease
 from models.release import Release
 from training.calibration.choice import choose_policy
 from training.calibration.frames import flag_scores_of
-from training.calibration.sanity import refuse_flagging_all
+from training.calibration.sanity import refuse_flagging_all, warn_flagging_nothing
 from training.calibration.settings import PolicySettings
 from training.commit import commit
 from training.errors import BadInput
 from training.evaluation import DIGEST_DIGITS, Judge, firearms_of, look_at, side_summary
 from training.folder import Photo, dataset_digest
 from training.material import Material, embed_with_regions, gathered_photos
-from training.release import check_out, write
+from training.release import check_out, check_room, write
 from training.report import with_sides
 from training.splits import Sides
 from training.stages.trained import stored_half
@@ -87,13 +87,16 @@ def recalibrate(
     check_out(out, replace=replace)
     photos, copies = _photos(release, given)
     network = release.load_network("cpu", fold=False)
+    check_room(out, network)
     material = _material(network, photos, given.test_sources, copies, console)
     frames = look_at(settings, material, material.sides.threshold, release.index)
     held_out = [material.photos[n] for n in material.sides.threshold]
     policy = choose_policy(frames, firearms_of(held_out), settings)
     policy = dataclasses.replace(policy, near_radius=release.policy.near_radius)
     judge = Judge(settings, policy, release.prototypes, release.types)
-    harmless = flag_scores_of(frames, policy)[~firearms_of(held_out)]
+    scores, firearm = flag_scores_of(frames, policy), firearms_of(held_out)
+    harmless = scores[~firearm]
+    warn_flagging_nothing(policy, scores[firearm], harmless, console)
     refuse_flagging_all(network, release.index, policy, harmless, console, allowed=flags_all)
     written = write(
         out,

@@ -1,4 +1,4 @@
-"""Refuse policies that flag nearly everything, before a release of one is written."""
+"""Refuse policies that flag nearly everything, and tell of those that flag nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,32 @@ def refuse_flagging_all(
             f"{text}; ask for fewer false flags, give other photographs or weights, or --flags-all"
         )
     console.print(text, style="yellow", highlight=False)
+
+
+def warn_flagging_nothing(
+    policy: Policy, firearms: Floats, harmless: Floats, console: Console
+) -> None:
+    """Tell of a policy that flags no larger share of firearms than of harmless photographs.
+
+    Args:
+        policy: What was chosen.
+        firearms: float64[N], flag scores of the firearms that it was chosen on; at least 1.
+        harmless: float64[M], likewise, of the harmless photographs.
+        console: Where it is told.
+    """
+    flagged = int((firearms >= policy.threshold).sum())
+    chance = float((harmless >= policy.threshold).mean()) if len(harmless) else 0.0
+    if flagged / len(firearms) > chance:
+        return
+    console.print(
+        f"threshold {policy.threshold:.3f} flags {flagged} of the {len(firearms)} firearms that "
+        f"it was chosen on, no larger a share than of harmless photographs ({chance:.1%}): the "
+        "network does not tell them apart; train it longer, give other weights, or allow more "
+        "false flags",
+        style="yellow",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _drawings(network: "RetrievalNetwork", index: PrototypeIndex, policy: Policy) -> Floats:

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from training.calibration.options import policy_options, policy_settings
+from training.calibration.options import idle_options, policy_options, policy_settings
 from training.commands.output import PLACE, release_options
+from training.typed import refuse_typed
 
 
 @click.command("calibrate")
@@ -71,6 +72,7 @@ def command(release: Path, out: Path, *, replace: bool, flags_all: bool, **optio
     names = ("lookalike_margin", "neighbours", "temperature", "part_margin")
     of_release = PolicySettings(**{name: getattr(known.policy, name) for name in names})
     settings = policy_settings(options, of_release)
+    refuse_typed(idle_options(settings, lookalikes=given.lookalikes is not None))
     console = Console(stderr=True)
     written = recalibrate(
         known, given, settings, out, console, replace=replace, flags_all=flags_all

@@ -25,7 +25,9 @@ from training.stages.settings import ClassifySettings
 def command(out: Path, *, resume: bool, dry_run: bool, **options: Any) -> None:
     """Train stage 1: a network that tells types as classes.
 
-    The defaults are the paper's; the released code has --batch 64 and --cancel-class-weights.
+    The defaults are the paper's, but that the images of a batch have one size and few shapes, so
+    that they go through the network together; --faithful varies them as the authors' released
+    code does, which also has --batch 64 and --cancel-class-weights.
     Several processes train together under torchrun.
 
     \b

@@ -8,6 +8,7 @@ import click
 
 from models.spec import IMAGENET_MEAN, IMAGENET_STD
 from training.data.options import data_options, read_data
+from training.typed import refuse_typed
 
 PLACE = click.Path(path_type=Path)
 
@@ -78,6 +79,7 @@ def command(results: tuple[Path, ...], *, join: bool, out: Path, **options: Any)
     from training.ranking.evaluate import join_results
     from training.ranking.results import TABLES
 
+    _refuse_idle(options, join=join)
     if join:
         kept = {name: options[name] for name in ("against", "replace")}
         entries = join_results(results, out, **kept)
@@ -111,6 +113,27 @@ def _evaluate(out: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
         Console(stderr=True, soft_wrap=True),
         how=how,
     )
+
+
+def _refuse_idle(options: dict[str, Any], *, join: bool) -> None:
+    """Refuse what was typed and would be ignored."""
+    idle: dict[str, str] = {}
+    if join:
+        kept = ("join", "results", "against", "out", "replace")
+        idle |= {
+            param.name: "with --join"
+            for param in command.params
+            if param.name is not None and param.name not in kept
+        }
+    if options["backbone"] is None:
+        idle |= dict.fromkeys(("poolings", "size", "mean", "std"), "without --backbone")
+    if options["splits"] is not None:
+        idle["split_seed"] = "with --splits"
+    if options["harmless"] is None:
+        idle["lookalikes"] = "without --harmless"
+    if not options["runs"]:
+        idle["trust_splits"] = "without --run"
+    refuse_typed(idle)
 
 
 def _candidates(options: dict[str, Any]) -> list[Any]:

@@ -46,9 +46,14 @@ def verify(root: Path, clean: Path | None, *, verbose: bool) -> None:
     from training.data.verify import verify as compare
     from training.errors import BadInput
     from training.progress import progress
+    from training.stages.space import check_writable
 
-    if clean is not None and not clean.absolute().parent.is_dir():
-        raise BadInput(f"--clean {clean} cannot be written: its folder does not exist; create it")
+    if clean is not None:
+        if not clean.absolute().parent.is_dir():
+            raise BadInput(
+                f"--clean {clean} cannot be written: its folder does not exist; create it"
+            )
+        check_writable(clean.absolute().parent, "--clean")
     folder = copy_root(root)
     with progress(Console(stderr=True), "reading files", len(present(folder))) as advance:
         verdict = compare(folder, advance=advance)

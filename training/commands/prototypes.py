@@ -54,15 +54,17 @@ def command(
 
     from training.calibration.study import Plan, study, table
     from training.recipe import Recipe
+    from training.stages.checkpoint import write_whole
+    from training.stages.space import check_space
 
     plan = Plan(tuple(dict.fromkeys(methods)), _counts(counts))
     if not replace and (out / JSON).exists():
         raise click.UsageError(f"{out} holds results already; give another --out, or --replace")
     recipe = Recipe(**recipe_options({**options, "per_type": "all"}))
+    check_space(out, 0, "--out")
     found = study(recipe, plan, Console(stderr=True))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / JSON).write_text(f"{json.dumps(found, indent=1)}\n", "utf-8")
-    (out / TABLE).write_text(table(found), "utf-8")
+    write_whole(out / JSON, f"{json.dumps(found, indent=1)}\n".encode())
+    write_whole(out / TABLE, table(found).encode())
     click.echo(table(found), nl=False)
 
 

@@ -6,8 +6,14 @@ from typing import Any
 
 import click
 
-from training.calibration.options import USUAL, policy_options, policy_settings
+from training.calibration.options import (
+    USUAL,
+    idle_options,
+    policy_options,
+    policy_settings,
+)
 from training.commands.output import PLACE, build_release, release_options
+from training.typed import refuse_typed
 
 
 @click.command("release")
@@ -171,9 +177,25 @@ def recipe_options(options: dict[str, Any]) -> dict[str, Any]:
     options["policy"] = policy_settings(options, USUAL)
     options["sizes"] = tuple(map(_size, options["sizes"])) or None
     options["regions"] = _regions(options["regions"])
+    _refuse_idle(options)
     for name in ("per_type", "per_kind"):
         options[name] = _count(name, options[name])
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse_idle(options: dict[str, Any]) -> None:
+    """Refuse what was typed and would be ignored."""
+    idle = idle_options(options["policy"], lookalikes=options["lookalikes"] is not None)
+    if options["threshold_sources"]:
+        idle["share"] = "with --threshold-source"
+    if options["pooling"] not in (None, "gem"):
+        idle["gem_power"] = f"with --pooling {options['pooling']}"
+    if options["lookalikes"] is None:
+        idle["per_kind"] = "without --lookalikes"
+    if options["per_type"] == options["per_kind"] == "all":
+        idle["selection"] = "where --per-type and --per-kind are all"
+    # Commands that share these options may lack some.
+    refuse_typed(idle)
 
 
 def _size(text: str) -> tuple[int, int]:

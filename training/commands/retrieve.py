@@ -25,7 +25,9 @@ from training.stages.settings import RetrieveSettings
 def command(out: Path, *, resume: bool, dry_run: bool, **options: Any) -> None:
     """Train stage 2: a network whose embeddings of one type are near each other.
 
-    The defaults are the paper's. Several processes train together under torchrun.
+    The defaults are the paper's, but that the images of a batch have one size and few shapes, so
+    that they go through the network together; --faithful varies them as the authors' released
+    code does. Several processes train together under torchrun.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from training.data.options import data_options, read_data
+from training.typed import refuse_typed
 
 if TYPE_CHECKING:
     from training.data.sets import RetrievalData
@@ -66,6 +67,7 @@ def command(
     from training.study.methods import SCHEDULES
     from training.study.protocol import Study, plan, run_study
 
+    refuse_typed({"split_seed": "here: --splits names the seeds"})
     del options["split_seed"]
     study = Study(
         backbone=options.pop("backbone"),

@@ -22,7 +22,7 @@ from training.data.layout import (
 )
 from training.data.sets import QuerySet, RetrievalData, relevant_by_name
 from training.errors import BadInput
-from training.folder import Photo, file_digest
+from training.folder import Photo, digested
 
 NAME = "Firearm 14k"
 NOT_READ = "/removed_query/"
@@ -132,6 +132,7 @@ class _Held:
 def _train(root: Path, leave_out: Collection[str]) -> ByType:
     found = type_files(root / "train")
     kept = {name: _kept(paths, root, leave_out) for name, paths in found.items()}
+    kept = {name: paths for name, paths in kept.items() if paths}
     _check_numbers(root / "train", kept)
     return kept
 
@@ -147,6 +148,7 @@ def _classification(
         name: [path for path in paths if (name, path.name) not in left]
         for name, paths in type_files(layout.classification).items()
     }
+    found = {name: paths for name, paths in found.items() if paths}
     _check_numbers(layout.classification, found)
     expected = set(types["train"]) | set(types["validation"])
     if wrong := sorted(expected.symmetric_difference(found)):
@@ -168,8 +170,8 @@ def _check_numbers(folder: Path, types: ByType) -> None:
     for name, paths in types.items():
         if len(paths) < 2:
             raise BadInput(
-                f"{folder / name} holds {'one photograph' if paths else 'no photographs'}; a type "
-                "needs two to learn from: add some or take the folder away"
+                f"{folder / name} holds one photograph; a type needs two to learn from: add some "
+                "or take the folder away"
             )
 
 
@@ -196,9 +198,4 @@ def _by_type(paths: Iterable[Path]) -> ByType:
 
 
 def _photos(types: ByType) -> tuple[Photo, ...]:
-    photos = []
-    for name, paths in types.items():
-        for path in paths:
-            digest = file_digest(path)
-            photos.append(Photo(path, name, True, digest, digest))
-    return tuple(photos)
+    return tuple(digested(types, firearm=True))

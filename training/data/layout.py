@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import BadInput
+from training.folder import by_name, visible
 
 SPLITS = ("train", "validation", "test")
 HELD = ("validation", "test")
@@ -76,21 +77,18 @@ def files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is missing; the data set's layout needs it")
-    found = folder.iterdir()
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    return sorted(path for path in visible(folder) if not path.is_dir())
 
 
 def type_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the files ``<type>/<file>`` of a folder, by type, without hidden ones.
+    """Return the files ``<type>/<file>`` of a folder, see ``training.folder.by_name``.
 
     Raises:
         BadInput: There is no such folder, or no folder of a type in it.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is missing; the data set's layout needs it")
-    kinds = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-    if not kinds:
+    found = by_name(folder)
+    if not found:
         raise BadInput(f"{folder} holds no types; the photographs belong in folders <type>/")
-    return {kind.name: files(kind) for kind in kinds}
+    return found

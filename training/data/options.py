@@ -10,6 +10,7 @@ import click
 from training.data.sets import RetrievalData
 from training.errors import BadInput
 from training.folder import Photo, read_photos, with_groups
+from training.typed import refuse_typed
 
 COARSE = "coarse_"
 """How types begin that say only that it is a firearm; they cannot be told apart."""
@@ -84,6 +85,7 @@ def read_data(
     layout = find_layout(data)
     left = _left(leave_out, data if layout is None else layout.root)
     if layout is not None:
+        refuse_typed({"split_seed": "with Firearm 14k's layout, which has its own split"})
         if untyped:
             raise BadInput("--untyped does not go with Firearm 14k, all of whose types are known")
         return _published(data, groups, harmless, left)

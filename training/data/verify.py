@@ -107,7 +107,7 @@ def verify(
 def _digest(path: Path) -> str | None:
     try:
         return file_digest(path)
-    except BadInput:
+    except OSError:
         return None
 
 

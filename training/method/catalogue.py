@@ -1,6 +1,8 @@
 """The objectives there are and their figures, for options and help. Pure; must not know torch."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from training.errors import BadInput
@@ -33,12 +35,59 @@ Sources of the defaults: FaceNet (CVPR 2015), Multi-Similarity (CVPR 2019), ArcF
 
 _WORDS = {"triplet": TRIPLETS}
 
+FARTHEST = 2.0
+"""The largest distance of L2-normalised embeddings."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a figure may be: finite, from ``low`` (or above it) to ``high``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        inside = self.low < value if self.above else self.low <= value
+        return math.isfinite(value) and inside and value <= self.high
+
+    def __str__(self) -> str:
+        if self.above:
+            most = f" and at most {self.high:g}" if math.isfinite(self.high) else ""
+            return f"above {self.low:g}{most}"
+        return f"in {self.low:g}..{self.high:g}" if math.isfinite(self.low) else "finite"
+
+
+_POSITIVE = Range(0, above=True)
+_MARGIN = Range(0, FARTHEST, above=True)
+_FROM_ZERO = Range(0, FARTHEST)
+
+RANGES: Mapping[str, Mapping[str, Range]] = MappingProxyType(
+    {
+        "contrastive-single": {"margin": _MARGIN},
+        "contrastive-double": {"positive_margin": _FROM_ZERO, "negative_margin": _FROM_ZERO},
+        "triplet": {"margin": _MARGIN},
+        "multi-similarity": {
+            "alpha": _POSITIVE,
+            "beta": _POSITIVE,
+            "base": Range(),
+            "epsilon": _POSITIVE,
+        },
+        "arcface": {"margin": Range(0, 90), "scale": _POSITIVE},
+        # A cosine's range is 2 wide.
+        "cosface": {"margin": Range(0, 2), "scale": _POSITIVE},
+        "proxy-anchor": {"margin": Range(0, 2), "alpha": _POSITIVE},
+    }
+)
+"""Name → figure → what it may be; ``mining`` is a word."""
+
 
 def figures_of(name: str, given: Mapping[str, float | str]) -> Figures:
     """Return the figures of an objective: those given, and defaults for the others.
 
     Raises:
-        BadInput: There is no such objective or figure, or a figure is of the wrong kind.
+        BadInput: There is no such objective or figure, or a figure is of the wrong kind or out of
+            its range.
     """
     if name not in OBJECTIVES:
         raise BadInput(f"no objective is called {name!r}; there are {', '.join(OBJECTIVES)}")
@@ -48,6 +97,7 @@ def figures_of(name: str, given: Mapping[str, float | str]) -> Figures:
             known = ", ".join(figures)
             raise BadInput(f"the objective {name} has no figure {figure!r}; it has {known}")
         figures[figure] = _checked(name, figure, value)
+    _check_order(name, figures)
     return figures
 
 
@@ -55,8 +105,24 @@ def _checked(name: str, figure: str, value: float | str) -> float | str:
     if figure != "mining":
         if isinstance(value, str):
             raise BadInput(f"{figure} of the objective {name} must be a number, not {value!r}")
+        if value not in RANGES[name][figure]:
+            raise BadInput(
+                f"{figure} of the objective {name} is {value:g}; it must be {RANGES[name][figure]}"
+            )
         return float(value)
     words = _WORDS.get(name, MININGS)
     if value not in words:
         raise BadInput(f"mining of the objective {name} is one of {', '.join(words)}, not {value}")
     return value
+
+
+def _check_order(name: str, figures: Figures) -> None:
+    """Refuse a positive margin above the negative one."""
+    if "positive_margin" not in figures:
+        return
+    first, second = float(figures["positive_margin"]), float(figures["negative_margin"])
+    if first > second:
+        raise BadInput(
+            f"positive_margin of the objective {name} is {first:g} and negative_margin "
+            f"{second:g}; the first must not be above the second"
+        )

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from training.errors import BadInput
 from training.method.catalogue import Figures
-from training.method.losses import check_margin
 from training.method.objectives import ExactObjective
 
 try:
@@ -66,11 +65,10 @@ class LibraryObjective(ExactObjective):
 def library_objective(
     name: str, dimension: int, classes: int, figures: Figures
 ) -> LibraryObjective:
-    """Return one of the library's objectives, all its figures given.
+    """Return one of the library's objectives, of figures as ``figures_of`` gives them.
 
     Raises:
         BadInput: There is no such objective, or fewer than two classes for one with rows.
-        ValueError: A figure is out of range.
     """
     if name == "triplet":
         return _triplet(float(figures["margin"]), str(figures["mining"]))
@@ -85,24 +83,17 @@ def library_objective(
     if name not in kinds:
         raise BadInput(f"pytorch-metric-learning computes no objective {name!r} here")
     _check_rows(name, dimension, classes)
-    _check_positive({figure: value for figure, value in numbers.items() if figure != "margin"})
-    # ArcFace's margin is an angle in degrees, the others' a part of a cosine's range.
-    most = 90.0 if name == "arcface" else 2.0
-    if not 0 <= numbers["margin"] <= most:
-        raise ValueError(f"the margin {numbers['margin']:g} is not in 0..{most:g}")
     loss = kinds[name](num_classes=classes, embedding_size=dimension, **numbers)
     return LibraryObjective(loss, classes=classes)
 
 
 def _triplet(margin: float, mining: str) -> LibraryObjective:
-    check_margin(margin)
     miner = miners.TripletMarginMiner(margin=margin, type_of_triplets=mining)
     return LibraryObjective(losses.TripletMarginLoss(margin=margin), miner)
 
 
 def _multi_similarity(figures: dict[str, float]) -> LibraryObjective:
     figures = dict(figures)
-    _check_positive({name: value for name, value in figures.items() if name != "base"})
     miner = miners.MultiSimilarityMiner(epsilon=figures.pop("epsilon"))
     return LibraryObjective(losses.MultiSimilarityLoss(**figures), miner)
 
@@ -113,9 +104,3 @@ def _check_rows(name: str, dimension: int, classes: int) -> None:
             f"objective {name} needs two types and one dimension at least, not {classes} types "
             f"and {dimension} dimensions"
         )
-
-
-def _check_positive(figures: dict[str, float]) -> None:
-    for name, value in figures.items():
-        if not value > 0:
-            raise ValueError(f"{name} is {value:g}; it must be above 0")

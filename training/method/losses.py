@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.method.catalogue import FARTHEST
 from training.method.distance import exact
 
 POSITIVE_MARGIN = 0.8
 NEGATIVE_MARGIN = 1.2
 """The margins the paper chose."""
-
-FARTHEST = 2.0
-"""The largest distance of L2-normalised embeddings."""
 
 
 def check_margin(margin: float) -> None:

@@ -7,12 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from training.errors import BadInput
 from training.method.catalogue import Figures, figures_of
 from training.method.distance import exact, pairwise_distance
 from training.method.losses import (
-    check_margin,
-    check_margins,
     double_margin_contrastive_loss,
     single_margin_contrastive_loss,
 )
@@ -134,26 +131,20 @@ def objective(name: str, *, dimension: int, classes: int, **figures: float | str
             missing.
     """
     given = figures_of(name, figures)
-    try:
-        if name in {"contrastive-single", "contrastive-double"}:
-            return _contrastive(given)
-        from training.method.library import library_objective
+    if name in {"contrastive-single", "contrastive-double"}:
+        return _contrastive(given)
+    from training.method.library import library_objective
 
-        return library_objective(name, dimension, classes, given)
-    except ValueError as error:
-        raise BadInput(f"objective {name}: {error}") from None
+    return library_objective(name, dimension, classes, given)
 
 
 def _contrastive(figures: Figures) -> ContrastiveObjective:
     mining = str(figures["mining"])
     loss: PairLoss
     if "margin" in figures:
-        margin = float(figures["margin"])
-        check_margin(margin)
-        loss = partial(single_margin_contrastive_loss, margin=margin)
+        loss = partial(single_margin_contrastive_loss, margin=float(figures["margin"]))
     else:
         positive, negative = float(figures["positive_margin"]), float(figures["negative_margin"])
-        check_margins(positive, negative)
         loss = partial(
             double_margin_contrastive_loss, positive_margin=positive, negative_margin=negative
         )

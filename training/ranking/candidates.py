@@ -85,7 +85,7 @@ class Trained:
         """Return the run's name, stage, seed and objective, and its two margins where it has."""
         settings = self._settings()
         names = ("stage", "objective", "figures", "sampling", "augmentation", "epochs",
-                 "harmless_per_batch")  # fmt: skip
+                 "harmless_per_batch", "faithful")  # fmt: skip
         about: dict[str, Any] = {
             "run": self.folder.resolve().name,
             "seed": settings.get("seed"),

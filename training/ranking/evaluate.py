@@ -4,7 +4,7 @@ Joins the other modules of this package; holds no figure of merit of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -22,16 +22,14 @@ from training.progress import progress
 from training.ranking.candidates import Candidate
 from training.ranking.measure import Embeddings, measure, ranking
 from training.ranking.openset import LOOKALIKES
-from training.ranking.results import check_out, join, write_results
+from training.ranking.results import check_out, join, results_folder, write_results
 from training.ranking.sheets import write_sheets
+from training.stages.readable import without_unreadable
 
 if TYPE_CHECKING:
     from models.network import RetrievalNetwork
 
 SHEETS = "sheets"
-NAMED = 5
-"""Photographs that an error names."""
-
 Splits = Mapping[int, RetrievalData]
 
 
@@ -96,9 +94,10 @@ def evaluate(
     splits = {seed: read(seed) for seed in seeds}
     plan = [(candidate, _fitting(candidate, splits)) for candidate in candidates]
     entries: list[dict[str, Any]] = []
-    for candidate, own in plan:
-        entries += _entries(candidate, own, out, console, asked)
-    write_results(entries, out, made=_made(), against=asked.against)
+    with results_folder(out) as folder:
+        for candidate, own in plan:
+            entries += _entries(candidate, own, folder, console, asked)
+        write_results(entries, folder, made=_made(), against=asked.against)
     return entries
 
 
@@ -116,7 +115,8 @@ def join_results(
     """
     entries = join(paths)
     check_out(out, replace=replace)
-    write_results(entries, out, made=_made(), against=against)
+    with results_folder(out) as folder:
+        write_results(entries, folder, made=_made(), against=against)
     return entries
 
 
@@ -158,7 +158,7 @@ def _entries(
     seconds = monotonic() - began
     entries = []
     for seed, given in splits.items():
-        data = _without_harmless(given, lost)
+        data = without_unreadable(given, lost, console)
         about = candidate.described()
         entries.append(
             {
@@ -167,7 +167,7 @@ def _entries(
                 **about,
                 "network": network.spec.to_json(),
                 "dimension": network.dimension,
-                "data": _data(data),
+                "data": {**_data(data), "unreadable": len(lost)},
                 "embedding": {
                     "photographs": len(embeddings.places),
                     "seconds": round(seconds, 1),
@@ -187,8 +187,8 @@ def _entries(
 
 def _embedded(
     network: "RetrievalNetwork", label: str, splits: Splits, console: Console, how: How
-) -> tuple[Embeddings, frozenset[str]]:
-    """Return embeddings, and the digests of harmless photographs that cannot be read."""
+) -> tuple[Embeddings, dict[str, str]]:
+    """Return embeddings, and by digest of what cannot be read why."""
     from models.device import resolve_device
     from models.serving import for_serving
 
@@ -206,27 +206,8 @@ def _embedded(
             advance=advance,
         )
     lost = {photos[place].digest: why for place, why in found.unreadable.items()}
-    _check_readable([photos[place] for place in sorted(found.unreadable)], lost, console)
     places = {photo.digest: place for place, photo in enumerate(photos)}
-    return Embeddings(found.rows, places), frozenset(lost)
-
-
-def _check_readable(photos: Sequence[Photo], why: Mapping[str, str], console: Console) -> None:
-    """Tell of harmless photographs that cannot be read, and refuse firearms."""
-    named = {p.digest: f"{p.name}/{p.path.name}: {why[p.digest]}" for p in photos}
-    firearms = [named[photo.digest] for photo in photos if photo.firearm]
-    if firearms:
-        more = f" and {len(firearms) - NAMED} more" if len(firearms) > NAMED else ""
-        raise BadInput(
-            f"{len(firearms)} photographs cannot be read: {'; '.join(firearms[:NAMED])}{more}; "
-            "mend them, or name them in a file for --leave-out"
-        )
-    for line in named.values():
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
-
-
-def _without_harmless(data: RetrievalData, lost: frozenset[str]) -> RetrievalData:
-    return replace(data, harmless=tuple(p for p in data.harmless if p.digest not in lost))
+    return Embeddings(found.rows, places), lost
 
 
 def _all(data: RetrievalData) -> Iterable[Photo]:

@@ -1,7 +1,9 @@
 """Files of results: written whole, read with care, joined. Must not know how they were measured."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from training.errors import BadInput
 from training.ranking.figures import write_figures
 from training.ranking.summary import Entry, labels, summarise
 from training.ranking.tables import report
+from training.stages.space import check_space
+from training.workfolder import work_folder
 
 FORMAT = "evaluation/1"
 RESULTS = "evaluation.json"
@@ -19,19 +23,48 @@ NEEDED = ("label", "split_seed", "seed", "data", "protocols", "types", "distance
 
 
 def check_out(out: Path, *, replace: bool) -> None:
-    """Refuse a folder that holds results already, or that cannot be made.
+    """Refuse a folder that holds results already, or that cannot be written.
 
     Raises:
-        BadInput: It does, and they are not to be replaced; or it is a file.
+        BadInput: It does, and they are not to be replaced; or it is a file, or its disk is full or
+            read-only.
     """
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; give a folder as --out")
     if (out / RESULTS).exists() and not replace:
         raise BadInput(f"{out} holds results already; give another --out, or --replace")
+    check_space(out, 0, "--out")
+
+
+@contextmanager
+def results_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder whose content moves to ``out`` at the end, where nothing comes on errors.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    made = not out.exists()
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        # Within it, as it may be a disk of its own.
+        with work_folder(out, ".results-") as beside:
+            folder = beside / "results"
+            folder.mkdir()
+            yield folder
+            # The results come last: where they are, the rest is there too.
+            for new in sorted(folder.iterdir(), key=lambda path: path.name == RESULTS):
+                old = out / new.name
+                if old.is_dir():
+                    shutil.rmtree(old)
+                new.replace(old)
     except OSError as error:
-        raise BadInput(f"--out {out} cannot be made: {error.strerror}") from None
+        raise BadInput(
+            f"--out {out} cannot be written: {error.strerror or error}; make room or give another"
+        ) from None
+    finally:
+        if made:
+            with suppress(OSError):
+                # Succeeds only where nothing came.
+                out.rmdir()
 
 
 def write_results(
@@ -41,12 +74,13 @@ def write_results(
 
     Args:
         entries: See ``training.ranking.summary``; at least 1.
-        out: A folder that is there.
+        out: A folder, see ``results_folder``.
         made: When and by what, for the JSON.
         against: Label from which the table of differences counts; None: no such table.
 
     Raises:
-        BadInput: There is no such label, or the disk is full.
+        BadInput: There is no such label.
+        OSError: The disk is full.
     """
     if against is not None and against not in labels(entries):
         raise BadInput(f"--against {against} is no label; there are {', '.join(labels(entries))}")
@@ -55,15 +89,9 @@ def write_results(
         for label, own in summarise(entries).items()
     }
     content = {"format": FORMAT, **made, "summary": summary, "entries": list(entries)}
-    try:
-        (out / TABLES).write_text(report(entries, against), "utf-8")
-        write_figures(entries, out / FIGURES)
-        # The results come last: where they are, the rest is there too.
-        beside = out / f".{RESULTS}.new"
-        beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-        beside.replace(out / RESULTS)
-    except OSError as error:
-        raise BadInput(f"{out} cannot be written to: {error.strerror}; make room") from None
+    (out / TABLES).write_text(report(entries, against), "utf-8")
+    write_figures(entries, out / FIGURES)
+    (out / RESULTS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

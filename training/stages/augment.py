@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from models.pixels import prepare
 from models.spec import InputSpec
 from training.folder import Box
+from training.stages.buckets import LEAST
 
 Chance = np.random.Generator
 Pixels = NDArray[np.uint8]
@@ -80,10 +81,38 @@ def augment(
     return np.array(image, dtype=np.uint8)
 
 
-def as_in_the_paper(image: Image.Image, chance: Chance) -> Image.Image:
-    """Flip, turn by up to 5° and change contrast and saturation, as the released code does."""
+def faithfully(pixels: Pixels, longest: int, chance: Chance) -> Pixels:
+    """Vary a photograph as the released code does, its size and filters too.
+
+    Args:
+        pixels: uint8[h, w, 3]; stays as it is.
+        longest: Longest side of the result in pixels.
+        chance: Decides the rest.
+
+    Returns:
+        uint8[height, width, 3] with the photograph's own aspect ratio: sides are cut to whole
+        pixels, not brought to a bucket, and are 32 at least, below which networks see nothing.
+
+    Source: the released code of Hao et al., DeepFirearm, ICPR 2018.
+    """
+    image = Image.fromarray(pixels)
+    ratio = longest / max(image.size)
+    width, height = (max(LEAST, int(side * ratio)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    varied = as_in_the_paper(image, chance, Image.Resampling.BILINEAR)
+    return np.array(varied, dtype=np.uint8)
+
+
+def as_in_the_paper(
+    image: Image.Image, chance: Chance, filter_: Image.Resampling = Image.Resampling.NEAREST
+) -> Image.Image:
+    """Flip, turn by up to 5° and change contrast and saturation.
+
+    The steps and their bounds are the released code's; it turns with a bilinear filter, which
+    takes longer than the nearest pixel.
+    """
     image = _flipped(image, chance)
-    image = _turned(image, chance, TURN, Image.Resampling.NEAREST)
+    image = _turned(image, chance, TURN, filter_)
     steps: list[Vary] = [_contrast, _saturation]
     for n in chance.permutation(2):
         image = steps[n](image, chance)

@@ -25,6 +25,10 @@ from training.stages.readable import check_types
 from training.stages.settings import ClassifySettings
 from training.stages.stage import Embed
 
+LINEAR_STD = 0.01
+"""Of the normal distribution that the released code draws the classifier's weights from; torch
+draws them evenly, from ±1/√channels (±0.044 of VGG16's 512), and the bias too."""
+
 
 def fit_classify(
     data: RetrievalData,
@@ -69,6 +73,7 @@ class _Classify:
 
     name = "classify"
     judged_by = "accuracy"
+    light = True
     normalised = False
 
     def __init__(
@@ -98,6 +103,9 @@ class _Classify:
         counts = Counter(labels)
         self._weights = class_weights([counts[n] for n in range(len(types) + len(kinds))])
         self._linear = nn.Linear(network.dimension, len(types) + len(kinds))
+        if settings.faithful:
+            nn.init.normal_(self._linear.weight, std=LINEAR_STD)
+            nn.init.zeros_(self._linear.bias)
         self.head: nn.Module = nn.Sequential(nn.Dropout(settings.dropout), self._linear)
 
     def begin(self, embed: Embed) -> None:

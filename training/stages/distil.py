@@ -30,7 +30,7 @@ from training.stages.fit import fit
 from training.stages.readable import check_queries, check_types
 from training.stages.settings import DistilSettings
 from training.stages.stage import Embed
-from training.stages.teacher import Rows, taught
+from training.stages.teacher import Rows, check_teacher, taught
 from training.stages.validation import retrieval_figures
 
 SCALE = 16.0
@@ -74,8 +74,8 @@ def fit_distil(
         BadInput: Photographs, settings or the run's directory cannot be used.
         ModelError: The network or the teacher cannot be made.
     """
-    check_types(data.train, "learn from")
-    check_queries(data.validation)
+    _check(data, settings)
+    check_teacher(settings)
     return fit(
         _Distil,
         data=data,
@@ -95,23 +95,18 @@ class _Distil:
     # The order of few types is flat, and falls at times, long before the learner has learnt what
     # it can of the teacher.
     judged_by = "agreement"
+    # To make it is to ask the teacher.
+    light = False
     normalised = True
 
     def __init__(
         self, network: RetrievalNetwork, data: RetrievalData, settings: DistilSettings
     ) -> None:
-        check_types(data.train, "learn from")
-        check_queries(data.validation)
-        if settings.harmless_per_batch:
-            raise BadInput("distil learns from all of --harmless; leave out --harmless-per-batch")
+        _check(data, settings)
         self._settings = settings
         # Two queries of each of a few types would choose by chance.
         self._validation = every_image_as_query(data.validation)
         self.photos = (*data.train, *data.untyped, *data.harmless)
-        if len(self.photos) < settings.batch:
-            raise BadInput(
-                f"{len(self.photos)} photographs do not fill a batch; give a lower --batch"
-            )
         self.scenes = data.harmless
         self.measured = (*data.validation.queries, *data.validation.database)
         names = {name: n for n, name in enumerate(sorted({p.name for p in data.train}))}
@@ -182,6 +177,16 @@ class _Distil:
             self._validation, lambda some: np.stack([own[p.path] for p in some])
         )
         return {"agreement": -float(wrong), **ranked}
+
+
+def _check(data: RetrievalData, settings: DistilSettings) -> None:
+    check_types(data.train, "learn from")
+    check_queries(data.validation)
+    if settings.harmless_per_batch:
+        raise BadInput("distil learns from all of --harmless; leave out --harmless-per-batch")
+    count = len(data.train) + len(data.untyped) + len(data.harmless)
+    if count < settings.batch:
+        raise BadInput(f"{count} photographs do not fill a batch; give a lower --batch")
 
 
 def nearest(rows: Rows, targets: Rows) -> Rows:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.folder import Photo
-from training.stages.augment import augment
+from training.stages.augment import augment, faithfully
 from training.stages.batch import Batch
 from training.stages.buckets import shapes
 from training.stages.chance import chance
 from training.stages.pixelstore import PixelStore
-from training.stages.settings import Settings
+from training.stages.settings import Settings, is_faithful
 
 AHEAD = 2
 """Batches that are made ready before they are asked for."""
@@ -86,12 +86,16 @@ class Feed:
         """Return a batch with its pictures, which the pool's threads make."""
         number, count = self._share
         rows = np.arange(number, len(batch.places), count, dtype=np.int64)
-        longest = longest_side(self._settings, epoch, step)
+        faithful = is_faithful(self._settings)
 
         def picture(row: int) -> NDArray[np.uint8]:
             # By row: a type with few photographs repeats them in a batch, each time varied anew.
             lot = chance(self._settings.seed, "picture", epoch, step, row)
-            return self._picture(self._photos[int(batch.places[row])], longest, lot)
+            photo = self._photos[int(batch.places[row])]
+            if faithful:
+                longest = longest_side(self._settings, epoch, step, row)
+                return faithfully(self._store.get(photo.digest), longest, lot)
+            return self._picture(photo, longest_side(self._settings, epoch, step), lot)
 
         found = list((map if pool is None else pool.map)(picture, rows.tolist()))
         by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -117,10 +121,11 @@ class Feed:
         )
 
 
-def longest_side(settings: Settings, epoch: int, step: int) -> int:
-    """Return the longest side in pixels of a batch's images, drawn by chance.
+def longest_side(settings: Settings, epoch: int, step: int, *row: int) -> int:
+    """Return the longest side in pixels of a batch's images, or of one row's, drawn by chance.
 
-    The paper draws it for each image; here a batch has one, so that its images fit together.
+    The authors draw it for each image; unless a run is faithful, a batch has one, so that its
+    images fit together.
     """
     sizes = range(settings.smallest, settings.largest + 1, settings.size_step)
-    return sizes[int(chance(settings.seed, "size", epoch, step).integers(len(sizes)))]
+    return sizes[int(chance(settings.seed, "size", epoch, step, *row).integers(len(sizes)))]

@@ -28,7 +28,7 @@ from training.stages.plan import make_plan
 from training.stages.process import process
 from training.stages.readable import used, without_unreadable
 from training.stages.run import Run
-from training.stages.settings import Settings
+from training.stages.settings import PaperSettings, Settings
 from training.stages.space import check_space
 from training.stages.stage import Embed, Stage
 from training.stages.start import starting_network
@@ -66,6 +66,9 @@ def fit(
             if done is not None:
                 told.print(f"{out} has ended already", highlight=False)
                 return done
+        if make.light:  # type: ignore[attr-defined]
+            # What batches and figures cannot be shows before photographs are decoded.
+            make(network, data, settings).batches(0)
         store, data = _pictures(data, spec, settings, team, told)
         # Of the classifier or the objective, which the stage draws.
         torch.manual_seed(number(settings.seed, "stage"))
@@ -106,13 +109,14 @@ def _pictures(
     store = open_store(photos, round(DETAIL * largest), cache, console, readers=settings.workers)
     if team.first:
         team.wait()
-    return store, without_unreadable(data, store, console, skip=settings.skip_unreadable)
+    skip = settings.skip_unreadable
+    return store, without_unreadable(data, store.unreadable, console, skip=skip)
 
 
 def _learning(
     stage: Stage, network: RetrievalNetwork, store: PixelStore, settings: Settings, team: World
 ) -> Learning:
-    # Whether batches can be drawn as asked shows when they are drawn.
+    # Again, as there may be fewer photographs now: those that cannot be read are left out.
     stage.batches(0)
     model = Model(network, stage.head).to(team.device)
     model = model.to(memory_format=torch.channels_last)
@@ -160,6 +164,7 @@ def _result(learning: Learning, position: Position) -> dict[str, Any]:
     stage, settings = learning.stage, learning.settings
     return {
         "stage": stage.name,
+        **({"faithful": settings.faithful} if isinstance(settings, PaperSettings) else {}),
         f"best_{stage.judged_by}": position.best,
         "best_epoch": position.best_epoch,
         "epochs": position.epoch,

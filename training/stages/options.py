@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from training.stages.settings import Settings
+from training.typed import refuse_typed
 
 if TYPE_CHECKING:
     from models.spec import NetworkSpec
@@ -88,12 +89,15 @@ def settings_from(kind: type[Kind], options: dict[str, Any]) -> Kind:
 
     Raises:
         BadInput: A figure is out of its range.
-        click.UsageError: A figure of an objective is not NAME=VALUE.
+        click.UsageError: A figure of an objective is not NAME=VALUE, or an option that was typed
+            changes nothing.
     """
     given = {known.name: options.pop(known.name) for known in dataclasses.fields(kind)}
     if "figures" in given:
         given["figures"] = tuple(map(_figure, given["figures"]))
-    return kind(**given)
+    settings = kind(**given)
+    refuse_typed(settings.idle())
+    return settings
 
 
 def network_spec(options: dict[str, Any], settings: Settings) -> "NetworkSpec":
@@ -105,6 +109,7 @@ def network_spec(options: dict[str, Any], settings: Settings) -> "NetworkSpec":
 
     Raises:
         BadNetwork: A figure is out of its range.
+        click.UsageError: ``--gem-power`` was typed for a pooling without one.
     """
     from models.spec import NetworkSpec
     from training.stages.buckets import shapes
@@ -120,6 +125,8 @@ def network_spec(options: dict[str, Any], settings: Settings) -> "NetworkSpec":
     given = {name: options.pop(name) for name in names}
     size = options.pop("size") or settings.largest
     taken = {name: usual[name] if given[name] is None else given[name] for name in names}
+    if taken["pooling"] != "gem":
+        refuse_typed({"gem_power": f"with --pooling {taken['pooling']}"})
     step, keep_aspect = settings.bucket_step, settings.keep_aspect
     return NetworkSpec(**taken, input=shapes(size, step=step, keep_aspect=keep_aspect))
 

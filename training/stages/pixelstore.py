@@ -8,8 +8,6 @@ may share the folder at the same time; a run adds a pack of what no other one ho
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,12 +23,17 @@ from models.pixels import ORIENTATION
 from models.spec import InputSpec
 from training.embedding import read
 from training.folder import Photo
+from training.leftout import reason
 from training.progress import progress
 from training.stages.space import check_space
+from training.workfolder import sweep, work_folder
 
 LEAST = 32
 AHEAD = 64
 """Photographs that are decoded while others are written."""
+
+HALF = ".pack-"
+"""What the names of folders of packs that are being written begin with."""
 
 USUAL_SHAPE = 0.75
 """Pixels of a usual photograph as a share of the square on its longest side."""
@@ -88,6 +91,8 @@ def open_store(
         BadInput: The cache cannot be written, or its disk is too full.
     """
     folder = cache / f"pixels-{longest}"
+    for other in cache.glob("pixels-*"):
+        sweep(other, HALF)
     wanted = {photo.digest: photo.path for photo in photos}
     packs = list(_packs(folder))
     unreadable: dict[str, str] = {}
@@ -136,9 +141,7 @@ def _write(
     folder: Path, missing: Mapping[str, Path], longest: int, console: Console, readers: int
 ) -> dict[str, str]:
     """Write a pack; returns why each of the others could not be read."""
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".pack-", dir=folder))
-    try:
+    with work_folder(folder, HALF) as beside:
         where, unreadable = _fill(beside / "pixels", missing, longest, console, readers)
         size = (beside / "pixels").stat().st_size
         name = hashlib.sha256("".join(sorted(where)).encode()).hexdigest()[:16]
@@ -148,8 +151,6 @@ def _write(
             # The index comes last: without it the pixels are not looked at.
             (beside / "pixels").replace(folder / f"{name}.pixels")
             (beside / "index").replace(folder / f"{name}.json")
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return unreadable
 
 
@@ -179,7 +180,7 @@ def _decoded(
             return decode(path, longest)
         except Exception as error:
             # Pillow raises many kinds on damaged bytes.
-            return " ".join(str(error).split()).replace(repr(str(path)), "file")
+            return reason(error, path)
 
     items = list(missing.items())
     with ThreadPoolExecutor(readers) as pool:

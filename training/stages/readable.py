@@ -1,7 +1,7 @@
 """Photographs that can be learnt from: readable ones, enough of each type. Knows no networks."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -9,10 +9,7 @@ from rich.console import Console
 from training.data.sets import QuerySet, RetrievalData
 from training.errors import BadInput
 from training.folder import Photo
-from training.stages.pixelstore import PixelStore
-
-NAMED = 5
-"""Unreadable photographs or types that an error names."""
+from training.leftout import some, unreadable
 
 
 def check_types(photos: Sequence[Photo], purpose: str) -> None:
@@ -29,7 +26,7 @@ def check_types(photos: Sequence[Photo], purpose: str) -> None:
     lonely = sorted(name for name, count in counts.items() if count < 2)
     if lonely:
         raise BadInput(
-            f"types with one photograph cannot be used to {purpose}: {_some(lonely)}; "
+            f"types with one photograph cannot be used to {purpose}: {some(lonely)}; "
             "add photographs or leave them out"
         )
 
@@ -47,32 +44,32 @@ def check_queries(queries: QuerySet) -> None:
 
 
 def without_unreadable(
-    data: RetrievalData, store: PixelStore, console: Console, *, skip: bool
+    data: RetrievalData, bad: Mapping[str, str], console: Console, *, skip: bool = True
 ) -> RetrievalData:
-    """Return the data without the photographs that the store could not read.
+    """Return the data without photographs that cannot be read, and say which they are.
 
-    The test set stays as it is: training does not read it.
+    Args:
+        data: Of a split.
+        bad: Digest of what cannot be read → why.
+        console: Where it is said.
+        skip: Whether they may be left out.
 
     Raises:
         BadInput: There are such photographs, and they are not to be skipped.
     """
-    bad = store.unreadable
     if not bad:
         return data
-    named = sorted({f"{p.name}/{p.path.name}: {bad[p.digest]}" for p in used(data)
-                    if p.digest in bad})  # fmt: skip
-    if not skip:
-        raise BadInput(
-            f"{len(named)} photographs cannot be read: {_some(named)}; "
-            "mend or remove them, or give --skip-unreadable"
-        )
-    for line in named:
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
+    every = {
+        photo.digest: photo for photo in (*used(data), *data.test.queries, *data.test.database)
+    }
+    named = [f"{p.name}/{p.path.name}: {bad[p.digest]}" for p in every.values() if p.digest in bad]
+    unreadable(named, len(every), console, skip=skip)
     return replace(
         data,
         train=_kept(data.train, bad),
         classification=_kept(data.classification, bad),
         validation=_kept_queries(data.validation, bad),
+        test=_kept_queries(data.test, bad),
         harmless=_kept(data.harmless, bad),
         untyped=_kept(data.untyped, bad),
     )
@@ -111,8 +108,3 @@ def _kept_queries(queries: QuerySet, bad: Collection[str]) -> QuerySet:
         relevant=tuple(right for _, right, _ in kept),
         ignored=tuple(left_out for _, _, left_out in kept),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more

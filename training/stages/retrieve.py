@@ -80,6 +80,7 @@ class _Retrieve:
 
     name = "retrieve"
     judged_by = "map"
+    light = True
     normalised = True
 
     def __init__(
@@ -139,7 +140,11 @@ class _Retrieve:
         order = chance(settings.seed, "order", epoch).permutation(len(columns[0]))
         parts = (order[n : n + settings.batch] for n in range(0, len(order), settings.batch))
         return [
-            Batch.of_columns([c[part] for c in columns], None if same is None else same[part])
+            Batch.of_columns(
+                [column[part] for column in columns],
+                None if same is None else same[part],
+                once=not settings.faithful,
+            )
             for part in parts
         ]
 

@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from training.errors import BadInput
@@ -22,9 +23,12 @@ POOLINGS = ("mac", "spoc", "gem")
 PAIRWISE = ("contrastive-single", "contrastive-double")
 """Objectives that judge pairs one by one."""
 
+BALANCED_ONLY = ("types_per_batch", "images_per_type", "batches_per_epoch")
+DRAWN_ONLY = ("positives_per_type", "negatives_per_type", "regenerate_every")
+
 LEAST_SIDE = 32
 MOST_SIDE = 4096
-ANYWHERE = ("cache", "checkpoint_every", "tensorboard", "workers")
+ANYWHERE = ("cache", "checkpoint_every", "skip_unreadable", "tensorboard", "workers")
 """Settings that change nothing in the weights: a run may go on with others."""
 
 
@@ -80,7 +84,9 @@ class Settings:
     seed: int = setting(0, "Of all chance.")
     patience: int = setting(0, "Epochs without a better figure after which to stop; 0: never.")
     checkpoint_every: int = setting(200, "Steps between checkpoints within an epoch; 0: none.")
-    skip_unreadable: bool = setting(False, "Leave out photographs that cannot be read.")
+    skip_unreadable: bool = setting(
+        True, "Leave out photographs that cannot be read, and say which; else refuse them."
+    )
     tensorboard: bool = setting(True, "Write figures for TensorBoard.")
     cache: str | None = setting(None, "Folder of decoded photographs, shared by runs.")
     workers: int = setting(2, "Threads that make pictures ready.")
@@ -142,13 +148,70 @@ class Settings:
         """Return the fields by name."""
         return dataclasses.asdict(self)
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        idle: dict[str, str] = {}
+        if self.schedule != "step":
+            idle |= dict.fromkeys(
+                ("step_epochs", "step_factor"), f"with --schedule {self.schedule}"
+            )
+        if self.smallest == self.largest:
+            idle["size_step"] = "with --smallest and --largest alike"
+        if not self.keep_aspect:
+            idle["bucket_step"] = "with --no-keep-aspect"
+        return idle
+
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifySettings(Settings):
+class PaperSettings(Settings):
+    """What the paper's two stages share.
+
+    By default four things differ from the authors' released code, all so that the images of a
+    batch go through a network together: a batch has one longest side, and a photograph that is in
+    several of its pairs is varied once; shorter sides are rounded to multiples of ``bucket_step``;
+    pictures are resized with the filter that serves (bicubic) and turned by the nearest pixel; and
+    stage 1's classifier begins as torch draws it. ``faithful`` does all of it as the authors do.
+    Two things stay: photographs are kept decoded at 1.25 times the largest side, and validation
+    takes images as they are served.
+    """
+
+    faithful: bool = setting(
+        False,
+        "Vary pictures as the authors' released code: a size for each, both of a pair too, sides "
+        "not rounded, bilinear filters; and begin stage 1's classifier as it does. Slower, as few "
+        "pictures of a batch share a shape; --bucket-step is then of validation only.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.faithful and self.augmentation != "paper":
+            raise BadInput(
+                f"--faithful varies pictures as the paper; leave out --augmentation "
+                f"{self.augmentation}, or --faithful"
+            )
+        if self.faithful and not self.keep_aspect:
+            raise BadInput("--faithful keeps the aspect; leave out --no-keep-aspect, or --faithful")
+
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        idle = {"untyped": "here: only distil learns from firearms of no known type"}
+        if not self.harmless_per_batch and self.augmentation != "strong":
+            idle["harmless"] = "without --harmless-per-batch or --augmentation strong"
+        return {**super().idle(), **idle}
+
+
+def is_faithful(settings: Settings) -> bool:
+    """Return whether a run does as the authors' released code; see ``PaperSettings``."""
+    return isinstance(settings, PaperSettings) and settings.faithful
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings(PaperSettings):
     """Stage 1: learn to tell types, as classes.
 
     Text and released code differ in the batch (128, 64) and in the class weights, which cancel
-    in the code as its loss is taken image by image: ``released_code()`` gives the code's.
+    in the code as its loss is taken image by image: ``released_code()`` gives the code's, and
+    what ``faithful`` changes.
     """
 
     epochs: int = setting(50, "Passes over the photographs.")
@@ -174,14 +237,19 @@ class ClassifySettings(Settings):
             ("learn_share", 0.01, 0.99),
         )
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        weights = {} if self.class_weights else {"cancel_class_weights": "with --no-class-weights"}
+        return {**super().idle(), **weights}
+
     @classmethod
     def released_code(cls) -> Self:
         """Return the figures of the released code, where it differs from the paper's text."""
-        return cls(batch=64, cancel_class_weights=True)
+        return cls(batch=64, cancel_class_weights=True, faithful=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrieveSettings(Settings):
+class RetrieveSettings(PaperSettings):
     """Stage 2: bring photographs of one type together and push others apart."""
 
     objective: str = setting("contrastive-double", "What is minimised.", tuple(OBJECTIVES))
@@ -198,7 +266,7 @@ class RetrieveSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        figures_of(self.objective, dict(self.figures))
+        self._check_figures()
         if self.sampling == "pairs" and self.objective not in PAIRWISE:
             raise BadInput(
                 f"--objective {self.objective} does not judge pairs; give --sampling balanced"
@@ -212,6 +280,30 @@ class RetrieveSettings(Settings):
                 f"--harmless-per-batch does not go with --sampling {self.sampling}; "
                 "give --sampling balanced"
             )
+
+    def _check_figures(self) -> None:
+        names = [name for name, _ in self.figures]
+        for name, value in self.figures:
+            if names.count(name) > 1:
+                raise BadInput(f"--figure {name} is given twice; give it once")
+            if name == "mining" and self.sampling != "balanced":
+                raise BadInput(
+                    f"--figure mining={value} has no effect with --sampling {self.sampling}, which "
+                    "draws what is compared; leave it out, or give --sampling balanced"
+                )
+        figures_of(self.objective, dict(self.figures))
+
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        names = {
+            "pairs": BALANCED_ONLY,
+            "triplets": (*BALANCED_ONLY, "negatives_per_type"),
+            "balanced": ("batch", *DRAWN_ONLY),
+        }[self.sampling]
+        return {
+            **super().idle(),
+            **dict.fromkeys(names, f"with --sampling {self.sampling}"),
+        }
 
     def _ranges(self) -> tuple[tuple[str, float, float], ...]:
         return (
@@ -265,12 +357,22 @@ class DistilSettings(Settings):
             ("label_weight", 0, 1_000_000),
         )
 
+    def idle(self) -> dict[str, str]:
+        """Return options that change nothing in such a run, each with what makes it so."""
+        names = ("teacher", "teacher_size", "teacher_pooling")
+        why = "with a directory as --teacher-weights, whose network is the teacher"
+        teacher = dict.fromkeys(names, why) if Path(self.teacher_weights).is_dir() else {}
+        return {**super().idle(), **teacher}
+
 
 def changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     """Return what differs between a run's settings and those it is to go on with, in words.
 
     Settings that change nothing in the weights are not looked at.
     """
+    if "faithful" in now:
+        # Runs from before it was there were not.
+        before = {"faithful": False, **before}
     names = [name for name in {**before, **now} if name not in ANYWHERE]
     return [
         f"{_option(name)} {before.get(name)} then, {now.get(name)} now"

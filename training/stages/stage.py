@@ -17,12 +17,14 @@ Embed = Callable[[Sequence[Photo]], NDArray[np.float32]]
 class Stage(Protocol):
     """One of the two stages, with its photographs.
 
-    ``name`` is the stage's, ``judged_by`` the figure whose largest value is the best, and
-    ``normalised`` says whether its vectors have norm 1.
+    ``name`` is the stage's, ``judged_by`` the figure whose largest value is the best,
+    ``normalised`` says whether its vectors have norm 1, and ``light`` whether it can be made
+    without reading photographs.
     """
 
     name: str
     judged_by: str
+    light: bool
     normalised: bool
 
     @property

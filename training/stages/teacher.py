@@ -6,7 +6,6 @@ is learnt from them.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,9 @@ from training.errors import BadInput
 from training.folder import Photo
 from training.stages.pixelstore import default_cache
 from training.stages.settings import DistilSettings
+from training.stages.space import check_space
 from training.stages.start import RANDOM, starting_network
+from training.workfolder import work_folder
 
 if TYPE_CHECKING:
     from models.network import RetrievalNetwork
@@ -72,6 +73,20 @@ def taught(
     return found[: len(photos)], found[len(photos) :]
 
 
+def check_teacher(settings: DistilSettings) -> None:
+    """Make the teacher, so that one that cannot be made is found before photographs are decoded.
+
+    Raises:
+        BadInput: There is no such network.
+        ModelError: Likewise.
+    """
+    import torch
+
+    # The learner's chance must not depend on it.
+    with torch.random.fork_rng(devices=[]):
+        _network(settings)
+
+
 def projected(rows: Rows, firearms: Rows, dimension: int) -> Rows:
     """Return rows on the directions along which firearms differ most, L2-normalised anew.
 
@@ -107,6 +122,7 @@ def _embedded(photos: Sequence[Photo], settings: DistilSettings) -> Rows:
     known = _kept(file)
     new = list({p.digest: p for p in photos if p.digest not in known}.values())
     if new:
+        check_space(cache, 0, "--cache")
         # Whether the teacher is asked at all must make no difference to the learner's chance.
         with torch.random.fork_rng(devices=[]):
             rows = _ask(_network(settings), new, settings.precision)
@@ -124,10 +140,10 @@ def _kept(file: Path) -> dict[str, Rows]:
 
 
 def _keep(file: Path, known: Mapping[str, Rows]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{os.getpid()}-{file.name}")
-    np.savez(beside, digests=np.array(list(known)), rows=np.stack(list(known.values())))
-    beside.replace(file)
+    with work_folder(file.parent, ".teacher-") as folder:
+        beside = folder / file.name
+        np.savez(beside, digests=np.array(list(known)), rows=np.stack(list(known.values())))
+        beside.replace(file)
 
 
 def _digest(settings: DistilSettings) -> str:

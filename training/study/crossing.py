@@ -19,6 +19,7 @@ from training.errors import BadInput
 from training.folder import Photo
 from training.material import rounded
 from training.naming import known_families
+from training.stages.space import check_space
 from training.study.sources import Fold, tested
 from training.study.verdicts import RULES, Seen, figures
 
@@ -56,22 +57,23 @@ def run_folds(crossing: Crossing, folds: Sequence[Fold], console: Console) -> No
         BadInput: Photographs or settings cannot be used.
         ModelError: The network cannot be made.
     """
+    from training.stages.checkpoint import write_whole
+
     names = [_name(fold) for fold in folds]
     if len(set(names)) < len(names):
         raise BadInput(
             "two sources would share a file of results: their names differ in signs only; "
             "rename one in the table of --groups"
         )
-    crossing.results.mkdir(parents=True, exist_ok=True)
+    check_space(crossing.results, 0, "--out")
+    check_space(crossing.runs, 0, "--runs")
     for fold in folds:
         file = crossing.results / f"{_name(fold)}.json"
         if file.is_file():
             continue
         console.print(f"holding out {fold.source}", highlight=False)
         content = _run(crossing, fold, console)
-        beside = file.with_suffix(".new")
-        beside.write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
-        beside.replace(file)
+        write_whole(file, f"{json.dumps(content, allow_nan=False)}\n".encode())
 
 
 def _name(fold: Fold) -> str:

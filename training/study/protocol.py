@@ -17,6 +17,7 @@ from training.data.sets import RetrievalData
 from training.errors import BadInput
 from training.ranking.candidates import Candidate, OffTheShelf, Trained
 from training.stages.settings import RetrieveSettings
+from training.stages.space import check_space
 from training.study.methods import OFF_THE_SHELF, Method, Schedule, methods, pairs_shown
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def run_study(
         ModelError: The network cannot be made.
     """
     trained, asked = _asked(study, labels)
+    check_space(study.results, 0, "--out")
+    check_space(study.runs, 0, "--runs")
     for seed in seeds:
         data = read(seed)
         for label in asked:

@@ -2,8 +2,6 @@
 
 import errno
 import multiprocessing
-import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from training.stages.space import check_space
 from training.synthesis.layout import Album, album, table
 from training.synthesis.order import Order
 from training.synthesis.printing import print_plate
+from training.workfolder import work_folder
 
 BYTES_PER_PIXEL = 0.6
 """Of a JPEG file, counted amply: noise does not compress."""
@@ -78,22 +77,16 @@ def _print(whole: Album, order: Order, folder: Path, console: Console, processes
 def _place(out: Path, order: Order) -> Iterator[Path]:
     """Yield a new folder beside ``out`` that takes its place at the end, and is gone on errors."""
     _check_empty(out)
-    check_space(out, round(order.pictures * order.side**2 * BYTES_PER_PIXEL), "--out")
+    parent = out.resolve().parent
+    check_space(parent, round(order.pictures * order.side**2 * BYTES_PER_PIXEL), "--out")
     try:
-        parent = out.resolve().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
+        with work_folder(parent, f".{out.name}-") as beside:
+            folder = beside / "set"
+            folder.mkdir()
+            yield folder
+            folder.replace(out.resolve())
     except OSError as error:
         raise _unwritable(out, error) from None
-    try:
-        yield folder
-        # That of a temporary folder is for its owner alone.
-        folder.chmod(0o755)
-        folder.replace(out.resolve())
-    except OSError as error:
-        raise _unwritable(out, error) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_empty(out: Path) -> None:

@@ -26,7 +26,7 @@ from training.stages.checkpoint import write_whole
 from training.stages.space import check_space
 from training.tuning.areas import Area
 from training.tuning.mapstore import MapStore, Shard, is_done, write_shard
-from training.tuning.pictures import make, refuse_unreadable, unreadable
+from training.tuning.pictures import looked_at, make
 from training.tuning.plan import Sample, plan_digest
 from training.tuning.settings import TuneSettings
 
@@ -190,14 +190,10 @@ def _made(
 def _looked_at(job: Job, console: Console) -> Job:
     """Look at all photographs before hours are spent on some of them."""
     settings = job.settings
-    bad = unreadable(job.photos, settings.spec().input, settings.workers)
-    if not settings.skip_unreadable:
-        refuse_unreadable(job.photos, bad)
-    for place, why in bad.items():
-        photo = job.photos[place]
-        told = f"left out, cannot be read: {photo.name}/{photo.path.name}: {why}"
-        console.print(told, style="yellow", highlight=False)
-    return replace(job, unreadable=frozenset(bad))
+    spec, skip = settings.spec().input, settings.skip_unreadable
+    return replace(
+        job, unreadable=looked_at(job.photos, spec, settings.workers, console, skip=skip)
+    )
 
 
 def _make_all(job: Job, lower: "nn.Module", console: Console) -> None:

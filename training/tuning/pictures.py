@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
 from models.pixels import prepare
 from models.spec import InputSpec
 from training.embedding import read
-from training.errors import BadInput
 from training.folder import Photo
+from training.leftout import reason, unreadable
 from training.stages.chance import chance
 from training.stages.pixelstore import decode
 from training.tuning.areas import Area, areas_of
@@ -22,9 +23,6 @@ from training.tuning.views import Picture, background, view
 
 DETAIL = 2
 """Longest side of a decoded photograph, over the network's input: room for crops."""
-
-NAMED = 5
-"""Unreadable photographs that an error names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,35 +63,27 @@ def make(
     return None if found is None else Made(prepare(found.image, spec), found.firearms)
 
 
-def unreadable(photos: Sequence[Photo], spec: InputSpec, readers: int) -> dict[int, str]:
-    """Return the places of photographs that cannot be read, and why."""
+def looked_at(
+    photos: Sequence[Photo], spec: InputSpec, readers: int, console: Console, *, skip: bool
+) -> frozenset[int]:
+    """Return the places of photographs that cannot be read, and say which they are.
 
-    def reason(photo: Photo) -> str:
+    Raises:
+        BadInput: There are such, and they are not to be skipped.
+    """
+
+    def why(photo: Photo) -> str:
         try:
             read(photo.path, spec)
         except Exception as error:
             # Pillow raises many kinds on damaged bytes.
-            return " ".join(str(error).split()).replace(repr(str(photo.path)), "file")
+            return f"{photo.name}/{photo.path.name}: {reason(error, photo.path)}"
         return ""
 
     with ThreadPoolExecutor(readers) as pool:
-        return {n: why for n, why in enumerate(pool.map(reason, photos)) if why}
-
-
-def refuse_unreadable(photos: Sequence[Photo], why: dict[int, str]) -> None:
-    """Refuse photographs that cannot be read.
-
-    Raises:
-        BadInput: There are such.
-    """
-    if not why:
-        return
-    lines = [f"{photos[n].name}/{photos[n].path.name}: {reason}" for n, reason in why.items()]
-    more = f" and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
-    raise BadInput(
-        f"{len(lines)} photographs cannot be read: {'; '.join(lines[:NAMED])}{more}; "
-        "mend or remove them, or give --skip-unreadable"
-    )
+        bad = {n: said for n, said in enumerate(pool.map(why, photos)) if said}
+    unreadable(list(bad.values()), len(photos), console, skip=skip)
+    return frozenset(bad)
 
 
 def _opened(photo: Photo, spec: InputSpec) -> Picture:

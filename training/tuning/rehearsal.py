@@ -14,7 +14,7 @@ from training.tuning.lessons import Lessons, shows
 from training.tuning.loop import Loop
 from training.tuning.maps import Job, make_shard
 from training.tuning.mapstore import MapStore
-from training.tuning.pictures import refuse_unreadable, unreadable
+from training.tuning.pictures import looked_at
 from training.tuning.settings import TuneSettings
 
 if TYPE_CHECKING:
@@ -35,12 +35,11 @@ def rehearse(material: "Material", settings: TuneSettings, console: Console) -> 
     """
     job, plan = material.job, material.plan
     check_space(job.folder, job.bytes_missing, "--cache")
-    bad = unreadable(job.photos, settings.spec().input, settings.workers)
-    if not settings.skip_unreadable:
-        refuse_unreadable(job.photos, bad)
+    spec, skip = settings.spec().input, settings.skip_unreadable
+    bad = looked_at(job.photos, spec, settings.workers, console, skip=skip)
     missing = sum(len(job.places(n)) for n in job.missing)
     with tempfile.TemporaryDirectory() as folder:
-        per_map, per_step = _timed(replace(job, unreadable=frozenset(bad)), material, Path(folder),
+        per_map, per_step = _timed(replace(job, unreadable=bad), material, Path(folder),
                                    settings)  # fmt: skip
     learnt = sum(not any(material.out[n] for n in sample.photos) for sample in plan)
     steps = settings.epochs * max(1, learnt // settings.batch)

@@ -76,7 +76,9 @@ class TuneSettings:
     deterministic: bool = setting(True, "Same machine, same settings: the same weights.")
     seed: int = setting(0, "Of all chance.")
     checkpoint_every: int = setting(200, "Steps between checkpoints within an epoch; 0: none.")
-    skip_unreadable: bool = setting(False, "Leave out photographs that cannot be read.")
+    skip_unreadable: bool = setting(
+        True, "Leave out photographs that cannot be read, and say which; else refuse them."
+    )
     tensorboard: bool = setting(True, "Write figures for TensorBoard.")
     cache: str | None = setting(None, "Folder of maps, shared by runs.")
     workers: int = setting(2, "Processes that make pictures and maps.")

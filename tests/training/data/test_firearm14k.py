@@ -170,7 +170,17 @@ def test_a_type_with_one_photograph_is_named(miniature):
         (miniature / f"train/AK+47/AK+47_{number:04d}.jpg").unlink()
     refused(miniature, r"train/AK\+47 holds one photograph; a type needs two")
     (miniature / "train/AK+47/AK+47_0000.jpg").unlink()
-    refused(miniature, r"train/AK\+47 holds no photographs")
+    assert {photo.name for photo in read_firearm14k(miniature).train} == {
+        "Glock+17+pistol",
+        "Uzi+pistol",
+    }
+
+
+def test_the_published_layout_says_which_types_are_empty(miniature, capsys):
+    (miniature / "train" / "Empty+one").mkdir()
+    read_firearm14k(miniature)
+    said = f"left out: 1 of 4 folders in {miniature / 'train'} hold no photographs: Empty+one\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_query_with_nothing_to_find_is_named(miniature):

@@ -97,7 +97,7 @@ def test_a_pointer_of_git_lfs_is_told_from_other_damage(miniature, shipped):
 
 def test_a_file_that_cannot_be_read_is_damaged(miniature, shipped, monkeypatch):
     def broken(path):
-        raise BadInput(f"{path} cannot be read")
+        raise PermissionError(f"{path} cannot be read")
 
     monkeypatch.setattr("training.data.verify.file_digest", broken)
     verdict = verify(miniature)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.ranking.examples import entry
 from training.errors import BadInput
-from training.ranking.results import check_out, join, read_results, write_results
+from training.ranking.results import check_out, join, read_results, results_folder, write_results
 from training.ranking.summary import summarise
 
 MADE = {"created": "2018-06-01T00:00:00+00:00", "git_commit": None}
@@ -12,7 +12,8 @@ MADE = {"created": "2018-06-01T00:00:00+00:00", "git_commit": None}
 
 def written(folder, entries, **options):
     check_out(folder, replace=False)
-    write_results(entries, folder, made=MADE, **options)
+    with results_folder(folder) as beside:
+        write_results(entries, beside, made=MADE, **options)
     return folder
 
 
@@ -51,6 +52,30 @@ def test_results_that_are_there_are_kept(tmp_path):
     check_out(tmp_path, replace=True)
     with pytest.raises(BadInput, match="is a file"):
         check_out(tmp_path / "evaluation.json", replace=True)
+
+
+def test_results_give_way_whole_and_only_once_the_new_ones_are(tmp_path):
+    out = tmp_path / "out"
+    with results_folder(out) as beside:
+        (beside / "evaluation.json").write_text("old")
+        (beside / "sheets").mkdir()
+        (beside / "sheets" / "old.png").write_bytes(b"")
+
+    def fails():
+        with results_folder(out) as folder:
+            (folder / "evaluation.json").write_text("new")
+            (folder / "sheets").rmdir()
+
+    with pytest.raises(BadInput, match="cannot be written: No such file or directory; make room"):
+        fails()
+    assert (out / "evaluation.json").read_text() == "old"
+    with results_folder(out) as beside:
+        (beside / "evaluation.json").write_text("new")
+        (beside / "sheets").mkdir()
+        (beside / "sheets" / "new.png").write_bytes(b"")
+    assert (out / "evaluation.json").read_text() == "new"
+    assert [path.name for path in (out / "sheets").iterdir()] == ["new.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_unknown_label_to_compare_with_is_named(tmp_path):

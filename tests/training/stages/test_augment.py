@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageEnhance, ImageStat
 
 from models.pixels import prepare
 from tests.training.stages.samples import SIDE
@@ -11,11 +11,12 @@ from training.stages.augment import (
     MILD_CROP,
     as_in_the_paper,
     augment,
+    faithfully,
     framed,
     mildly,
     mostly,
 )
-from training.stages.buckets import shapes
+from training.stages.buckets import LEAST, shapes
 from training.stages.chance import chance
 
 
@@ -24,6 +25,37 @@ def pixels():
     lot = np.random.default_rng(5)
     small = Image.fromarray(lot.integers(0, 256, (9, 15, 3), np.uint8))
     return np.array(small.resize((150, 90), Image.Resampling.BICUBIC))
+
+
+def released(pixels, size, mirrored, degrees, steps):
+    """Vary a picture as the authors' code does, of choices that were made."""
+    image = Image.fromarray(pixels)
+    ratio = float(size) / max(image.size)
+    image = image.resize([int(side * ratio) for side in image.size], Image.BILINEAR)
+    if mirrored:
+        image = image.transpose(Image.FLIP_LEFT_RIGHT)
+    image = image.rotate(degrees, resample=Image.BILINEAR)
+    for enhancer, factor in steps:
+        image = enhancer(image).enhance(factor)
+    return np.asarray(image)
+
+
+def test_faithful_pictures_are_those_of_the_released_code(pixels):
+    """The same choices, replayed in their order of drawing, give the same bytes."""
+    for n in range(12):
+        lot = chance(3, "x", n)
+        mirrored, degrees = lot.random() < 0.5, float(lot.uniform(-5, 5))
+        order = lot.permutation(2)
+        enhancers = (ImageEnhance.Contrast, ImageEnhance.Color)
+        steps = [(enhancers[k], float(lot.uniform(0.5, 1.5))) for k in order]
+        found = faithfully(pixels, 61, chance(3, "x", n))
+        assert found.shape == (int(90 * 61 / 150), 61, 3)
+        assert np.array_equal(found, released(pixels, 61, mirrored, degrees, steps))
+
+
+def test_a_narrow_picture_keeps_enough_for_a_network():
+    narrow = np.zeros((400, 40, 3), np.uint8)
+    assert faithfully(narrow, 64, chance(0, "x")).shape == (64, LEAST, 3)
 
 
 @pytest.mark.parametrize("kind", ["none", "paper", "mild", "strong"])

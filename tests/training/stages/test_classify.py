@@ -44,6 +44,27 @@ def test_harmless_photographs_join_as_further_classes(stage_of, cache):
     assert stage.head[1].out_features == 5 + 2
 
 
+def test_a_faithful_classifier_begins_as_in_the_released_code(stage_of, cache):
+    linear = stage_of(classify_settings(cache, faithful=True)).head[1]
+    assert not linear.bias.any()
+    weights = linear.weight.detach().numpy()
+    assert weights.std() == pytest.approx(0.01, rel=0.1)
+    # Drawn evenly, none would be so far out.
+    assert abs(weights).max() > 0.025
+    usual = stage_of(classify_settings(cache)).head[1]
+    assert usual.bias.any()
+    assert abs(usual.weight).max() <= 1 / math.sqrt(512)
+
+
+@pytest.mark.parametrize("faithful", [False, True])
+def test_a_run_says_whether_it_was_faithful(faithful, data, cache, console, tmp_path):
+    settings = classify_settings(cache, epochs=1, faithful=faithful)
+    result = fit_classify(data, SPEC, settings, tmp_path / "run", console)
+    assert result["faithful"] is faithful
+    asked = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert asked["faithful"] is faithful
+
+
 @pytest.mark.parametrize("cancel", [False, True])
 def test_the_loss_weighs_types_or_not(cancel, stage_of, cache):
     """Against a loop over images: the text's weights, and those of the code, which cancel."""

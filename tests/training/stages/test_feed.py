@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.training.stages.samples import balanced_settings
+from tests.training.stages.samples import balanced_settings, retrieve_settings
 from training.stages.batch import Batch
 from training.stages.feed import Feed, longest_side
 from training.stages.pixelstore import open_store
@@ -56,6 +56,27 @@ def test_processes_share_a_batch_without_changing_its_pictures(parts):
     shares = [pictures(feed_of(parts, (n, 3)).ready(0, *parts[3][0])) for n in range(3)]
     assert {k: v for share in shares for k, v in share.items()} == whole
     assert sorted(map(len, shares)) == [2, 2, 3]
+
+
+def test_faithful_pictures_have_sizes_of_their_own(data, cache, console):
+    settings = retrieve_settings(cache, faithful=True)
+    store = open_store(data.train, 120, cache, console)
+    feed = Feed(store, data.train, (), settings)
+    batch = Batch(np.zeros(40, np.int64))
+    ready = feed.ready(0, 0, batch)
+    longest = {max(bucket.pixels.shape[1:3]) for bucket in ready.buckets}
+    assert longest == set(range(settings.smallest, settings.largest + 1, settings.size_step))
+    # The same photograph each time, and never the same picture.
+    assert len(set(pictures(ready).values())) == 40
+    stored = store.get(data.train[0].digest)
+    for bucket in ready.buckets:
+        height, width = bucket.pixels.shape[1:3]
+        ratio = max(height, width) / max(stored.shape[:2])
+        assert (height, width) == tuple(int(side * ratio) for side in stored.shape[:2])
+    again = feed.ready(0, 0, batch)
+    assert pictures(again) == pictures(ready)
+    share = Feed(store, data.train, (), settings, (1, 3)).ready(0, 0, batch)
+    assert pictures(share).items() <= pictures(ready).items()
 
 
 def test_sizes_are_those_of_the_settings(parts):

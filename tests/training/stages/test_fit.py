@@ -1,6 +1,7 @@
 """What is wrong is found before the first epoch; a dry run writes nothing."""
 
 import shutil
+import sys
 from collections import namedtuple
 from dataclasses import replace
 
@@ -9,15 +10,18 @@ import torch
 
 from models.errors import BadNetwork
 from tests.training.stages.samples import (
+    HEADED,
     SPEC,
     balanced_settings,
     classify_settings,
     damaged,
+    distil_settings,
     retrieve_settings,
 )
 from training.data.sets import QuerySet
 from training.errors import BadInput
 from training.stages.classify import fit_classify
+from training.stages.distil import fit_distil
 from training.stages.loop import Loop
 from training.stages.retrieve import fit_retrieve
 
@@ -54,17 +58,18 @@ def test_a_disk_that_is_too_full_for_checkpoints(
 
 def test_a_corrupt_photograph(data, cache, console, tmp_path, never):
     broken = replace(data, train=(damaged(data.train[0], tmp_path), *data.train[1:]))
-    told = refused(broken, retrieve_settings(cache), tmp_path / "run", console)
+    settings = retrieve_settings(cache, skip_unreadable=False)
+    told = refused(broken, settings, tmp_path / "run", console)
     assert f"cannot be read: {data.train[0].name}/damaged-{data.train[0].path.name}" in told
 
 
-def test_types_left_with_one_photograph_once_unreadable_ones_are_skipped(
+def test_types_left_with_one_photograph_once_unreadable_ones_are_left_out(
     data, cache, console, tmp_path, never
 ):
     own = [photo for photo in data.train if photo.name == data.train[0].name]
     others = [photo for photo in data.train if photo.name != data.train[0].name]
     broken = replace(data, train=(own[0], damaged(own[1], tmp_path), *others))
-    settings = retrieve_settings(cache, skip_unreadable=True)
+    settings = retrieve_settings(cache)
     assert "types with one photograph" in refused(broken, settings, tmp_path / "run", console)
 
 
@@ -91,6 +96,45 @@ def test_too_many_frozen_parts_or_types(data, cache, console, tmp_path, never):
     told = refused(data, settings, tmp_path / "other", console)
     assert "4 types a batch is not in 1..3" in told
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "without", "line"),
+    [
+        ({"types_per_batch": 4}, (), "4 types a batch is not in 1..3"),
+        ({}, ("harmless",), "--harmless-per-batch needs photographs of --harmless"),
+    ],
+)
+def test_what_cannot_be_drawn_is_found_before_decoding(
+    changes, without, line, data, console, tmp_path, never
+):
+    settings = balanced_settings(tmp_path / "cache", **changes)
+    given = replace(data, **dict.fromkeys(without, ()))
+    assert line in refused(given, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_found_before_decoding(data, console, tmp_path, never, monkeypatch):
+    monkeypatch.delitem(sys.modules, "training.method.library", raising=False)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    settings = balanced_settings(tmp_path / "cache")
+    assert "pip install" in refused(data, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_photographs_that_fill_no_batch_are_found_before_decoding(data, console, tmp_path, never):
+    settings = distil_settings(tmp_path / "cache", batch=1000)
+    with pytest.raises(BadInput, match="do not fill a batch; give a lower --batch"):
+        fit_distil(data, SPEC, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_that_is_not_there_is_found_before_decoding(data, console, tmp_path, never):
+    weights = str(tmp_path / "none.pth")
+    settings = distil_settings(tmp_path / "cache", teacher_weights=weights)
+    with pytest.raises(BadNetwork, match="do not exist"):
+        fit_distil(data, HEADED, settings, tmp_path / "run", console)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_do_not_fit(data, cache, console, tmp_path, never):

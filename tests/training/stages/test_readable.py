@@ -38,31 +38,33 @@ def broken(data, tmp_path):
     queries = (damaged(asked.queries[0], tmp_path), *asked.queries[1:])
     database = (*asked.database[:2], damaged(asked.database[2], tmp_path), *asked.database[3:])
     validation = QuerySet(queries, database, asked.relevant)
-    return replace(data, train=train, classification=train, validation=validation)
+    return replace(data, train=train, classification=train, validation=validation, test=validation)
 
 
-def test_unreadable_photographs_are_an_error_that_names_them(broken, cache, console):
-    store = open_store(tuple(used(broken)), 120, cache, console)
+def test_unreadable_photographs_can_be_refused(broken, cache, console):
+    bad = open_store(tuple(used(broken)), 120, cache, console).unreadable
     with pytest.raises(BadInput) as error:
-        without_unreadable(broken, store, console, skip=False)
-    assert str(error.value).startswith("3 photographs cannot be read: ")
+        without_unreadable(broken, bad, console, skip=False)
+    assert str(error.value).startswith("3 of 38 photographs cannot be read: ")
     assert f"{broken.train[0].name}/{broken.train[0].path.name}: " in str(error.value)
-    assert "--skip-unreadable" in str(error.value)
+    assert "leave out --no-skip-unreadable" in str(error.value)
 
 
-def test_unreadable_photographs_can_be_left_out(broken, data, cache, console):
-    store = open_store(tuple(used(broken)), 120, cache, console)
-    left = without_unreadable(broken, store, console, skip=True)
+def test_unreadable_photographs_are_left_out_and_said_in_one_line(broken, data, cache, console):
+    bad = open_store(tuple(used(broken)), 120, cache, console).unreadable
+    left = without_unreadable(broken, bad, console)
     assert left.train == data.train[1:]
     asked, before = left.validation, data.validation
     assert asked.queries == before.queries[1:]
     assert asked.database == (*before.database[:2], *before.database[3:])
+    assert left.test == asked
     for query, relevant in zip(asked.queries, asked.relevant, strict=True):
         names = {n for n, photo in enumerate(asked.database) if photo.name == query.name}
         assert relevant == names
-    assert console.file.getvalue().count("left out, cannot be read") == 3
+    said = console.file.getvalue().splitlines()[-1]
+    assert said.startswith("left out: 3 of 38 photographs cannot be read: ")
+    assert console.file.getvalue().count("left out") == 1
 
 
-def test_readable_data_stay_the_same(data, cache, console):
-    store = open_store(tuple(used(data)), 120, cache, console)
-    assert without_unreadable(data, store, console, skip=False) is data
+def test_readable_data_stay_the_same(data, console):
+    assert without_unreadable(data, {}, console, skip=False) is data

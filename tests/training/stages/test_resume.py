@@ -16,12 +16,13 @@ from tests.training.stages.worker import KINDS
 from training.stages.checkpoint import FILE, load_checkpoint
 
 CHANGES = {
-    "classify": {},
+    "classify": {"faithful": True},
     "pairs": {"accumulate": 2, "patience": 3},
+    "faithful": {"faithful": True},
     "balanced": {"freeze": 2, "clip": 1.0},
     "distil": {"head_lr_factor": 5.0},
 }
-KILLS = {"classify": 1, "pairs": 2, "balanced": 1, "distil": 1}
+KILLS = {"classify": 1, "pairs": 2, "faithful": 1, "balanced": 1, "distil": 1}
 
 
 def start(folder, out, kind, changes):

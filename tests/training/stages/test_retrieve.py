@@ -45,6 +45,18 @@ def test_pairs_have_each_photograph_of_a_batch_once(stage_of, data, cache):
     assert sum(len(batch.same_type) for batch in stage.batches(0)) == 3 * (8 + 8)
 
 
+def test_faithful_pairs_have_pictures_of_their_own(stage_of, data, cache):
+    """A photograph that is in two pairs of a batch is varied twice, as in the released code."""
+    once, each = (stage_of(retrieve_settings(cache, faithful=way)) for way in (False, True))
+    for epoch in (0, 1):
+        for joined, apart in zip(once.batches(epoch), each.batches(epoch), strict=True):
+            assert len(apart.places) == 2 * len(apart.same_type)
+            assert np.array_equal(joined.same_type, apart.same_type)
+            for shared, own in zip(joined.columns, apart.columns, strict=True):
+                assert np.array_equal(joined.places[shared], apart.places[own])
+    assert sum(len(b.places) for b in once.batches(0)) < 2 * 3 * (8 + 8)
+
+
 def test_pairs_stay_for_some_epochs_in_other_orders(stage_of, cache):
     stage = stage_of(retrieve_settings(cache, regenerate_every=2))
 

@@ -22,6 +22,7 @@ from training.stages.retrieve import fit_retrieve
 KINDS = {
     "classify": (fit_classify, samples.classify_settings, samples.SPEC),
     "pairs": (fit_retrieve, samples.retrieve_settings, samples.SPEC),
+    "faithful": (fit_retrieve, samples.retrieve_settings, samples.SPEC),
     "balanced": (fit_retrieve, samples.balanced_settings, samples.SPEC),
     "distil": (fit_distil, samples.distil_settings, samples.HEADED),
 }

@@ -94,12 +94,13 @@ def test_a_damaged_photograph_is_named_before_any_map_is_made(job, lower, consol
     broken = tmp_path / "broken.png"
     broken.write_bytes(job.photos[0].path.read_bytes()[:80])
     bad = replace(job, photos=(replace(job.photos[0], path=broken), *job.photos[1:]))
-    with pytest.raises(BadInput, match=r"broken\.png.*--skip-unreadable"):
-        open_maps(bad, lower, console)
+    strict = replace(bad, settings=replace(job.settings, skip_unreadable=False))
+    with pytest.raises(BadInput, match=r"broken\.png.*leave out --no-skip-unreadable"):
+        open_maps(strict, lower, console)
     assert not job.folder.exists()
-    skip = replace(bad, settings=replace(job.settings, skip_unreadable=True))
-    store = open_maps(skip, lower, console)
+    store = open_maps(bad, lower, console)
     assert not any(0 in job.plan[p].photos for p in store.places)
+    assert console.file.getvalue().count("left out: 1 of ") == 1
     assert "broken.png" in console.file.getvalue()
 
 
