@@ -5,6 +5,9 @@ from typing import Any
 
 from models.errors import BadRelease
 
+UNKNOWN = "unknown"
+"""Mechanism of types that are added where others have one."""
+
 
 class Types:
     """Type → family, display name and, of some, mechanism; immutable.
@@ -57,8 +60,16 @@ class Types:
         return self._mechanisms.get(name)
 
     def with_added(self, entries: Mapping[str, tuple[str, str]]) -> "Types":
-        """Return these types with others added; an entry of the same type is replaced."""
-        return Types({**self._entries, **entries}, self._mechanisms) if entries else self
+        """Return these types with others added; an entry of the same type is replaced.
+
+        A type that is replaced works as before. How a new one works is unknown, which must be said
+        where the others' mechanisms are: it is none of those.
+        """
+        if not entries:
+            return self
+        new = [name for name in entries if name not in self._entries] if self._mechanisms else []
+        mechanisms = {**self._mechanisms, **dict.fromkeys(new, UNKNOWN)}
+        return Types({**self._entries, **entries}, mechanisms)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that ``from_json`` reads."""

@@ -48,7 +48,8 @@ OVERRIDDEN = SEVERITY["match"]
 class TypeScore:
     """A firearm type with its calibrated score in 0..1.
 
-    ``probability`` is that it is this type, given that it is a firearm; None without a head.
+    ``probability`` is that it is this type, given that it is a firearm; None without a head, and
+    of a type that names no model.
     """
 
     type: str
@@ -166,9 +167,8 @@ def _decision(
     probable = shares.get("type")
     named = _types(found.reached, policy, types)[:most]
     if probable is not None:
-        named = tuple(
-            replace(each, probability=round(probable.get(each.type, 0.0), 4)) for each in named
-        )
+        shared = {name: round(share, 4) for name, share in probable.items()}
+        named = tuple(replace(each, probability=shared.get(each.type)) for each in named)
     return ImageDecision(
         decision=actions.of(found.reason),
         reason=found.reason,
@@ -182,14 +182,18 @@ def _decision(
 def _shares(
     scores: Mapping[str, float], policy: Policy, types: Types
 ) -> dict[str, dict[str, float]]:
-    """Return by level what the policy has told of, and how probable each name of it is."""
+    """Return by level what the policy has told of, and how probable each name of it is.
+
+    Where types have mechanisms, one without says "a firearm" but not which: it names nothing.
+    """
+    telling = {name: its for name, its in scores.items() if types.mechanism(name)} or scores
     names: dict[str, Callable[[str], str | None]] = {
         "mechanism": types.mechanism,
         "family": types.family,
         "type": str,
     }
     levels = policy.head.levels if policy.head else {}
-    return {level: level_shares(scores, names[level], t) for level, t in levels.items()}
+    return {level: level_shares(telling, names[level], t) for level, t in levels.items()}
 
 
 def _level(shares: Mapping[str, float], most: int) -> tuple[LevelScore, ...]:

@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from models.release import load_release
+from models.types import UNKNOWN
 from moderator.assembly import build
 from moderator.compose import media_type
 from moderator.decide import ImageDecision
@@ -276,7 +277,7 @@ def _said(image: ImageDecision) -> str:
     if not probable:
         return ", ".join(f"{item.name} ({item.family}) {item.score:.2f}" for item in image.types)
     best = max(probable, key=lambda item: item.probability or 0.0)
-    surest = image.mechanisms[:1] or image.families[:1]
+    surest = [item for item in image.mechanisms[:1] if item.name != UNKNOWN] or image.families[:1]
     levels = [f"{level.name} {level.score:.2f}" for level in surest]
     return "; ".join([*levels, f"probably {best.name} {best.probability:.2f}"])
 
