@@ -18,6 +18,10 @@ LOGIT = 10.0
 ADDED = Kernel(2000.0, 1980.0)
 """An added prototype has 20 at its own picture, and less than nothing at any other drawing."""
 
+MECHANISMS = {
+    "revolver": "revolver", "pistol": "automatic", "submachine_gun": "automatic",
+    "kalashnikov": "military", "carbine": "military", "shotgun": "pump-action",
+}  # fmt: skip
 LEVELS = {"mechanism": 1.0, "family": 1.0, "type": 1.0}
 POLICY = Policy(
     threshold=0.0,
@@ -56,12 +60,10 @@ def head_of(release: Release) -> Head:
 def with_head(release: Release, out: Path, policy: Policy = POLICY, **changes: object) -> Release:
     """Write a release of the same network and prototypes with a head.
 
-    Types have mechanisms: pistols and submachine guns ``automatic``, the revolver its own, and long
-    ones none.
+    All types but ``sniper`` have a mechanism.
     """
-    mechanisms = {"revolver": "revolver", "pistol": "automatic", "submachine_gun": "automatic"}
     table = release.types.to_json()["types"]
-    types = Types({n: (e["family"], e["display_name"]) for n, e in table.items()}, mechanisms)
+    types = Types({n: (e["family"], e["display_name"]) for n, e in table.items()}, MECHANISMS)
     parts = {
         "network": release.load_network(fold=False),
         "prototypes": release.prototypes,
