@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models.head import Head
 from models.release import Release
 from moderator.assembly import Parts, build, same_embeddings
 from moderator.caching.cached import Cached
@@ -222,3 +223,22 @@ def test_people_are_told_the_surest_level_first(release, tmp_path, drawn) -> Non
     assert "; probably Revolver 0." in revolver or "; probably Revolver 1." in revolver
     assert rifle.startswith("military ")
     assert "; probably Kalashnikov " in rifle
+
+
+def test_members_share_rows_of_one_head_in_redis_and_no_others(
+    tiny_release, release, tmp_path, drawn, redis_service
+) -> None:
+    other = with_head(tiny_release, tmp_path / "other", head=changed(release.head))
+    picture = drawn("carbine", 1)
+    cached = []
+    for each in (release, release, other, tiny_release, tiny_release):
+        given = {"redis_url": redis_service.url, "redis_timeout": "5"}
+        with build(settings_of(each, **given), each) as parts:
+            (one,) = decided(parts, picture)
+            assert one.decision.decision == "flag"
+            cached.append(one.images[0].cached)
+    assert cached == [False, True, False, False, True]
+
+
+def changed(head: Head) -> Head:
+    return Head(head.weight, head.bias + np.float32(0.01), head.classes)
