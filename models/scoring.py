@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.head import Head
+from models.head import KINDS, Head
 from models.index import Neighbours
 from models.policy import HeadRule, Kernel
 
@@ -113,47 +113,73 @@ class Scorer:
 
     def __init__(self, head: Head, rule: HeadRule) -> None:
         self._rule = rule
-        self._places: Mapping[tuple[str, str], int] = {
-            (each.kind, each.name): place for place, each in enumerate(head.classes)
-        }
+        kinds = np.array([each.kind for each in head.classes])
+        self._firearms, self._others = (np.flatnonzero(kinds == kind) for kind in KINDS)
+        self._types = [head.classes[place].name for place in self._firearms]
+        self._kinds = [head.classes[place].name for place in self._others]
 
-    def scores(self, logits: NDArray[np.float32], near: Neighbours) -> dict[str, float]:
-        """Return the score of each type.
+    def scores(
+        self, logits: NDArray[np.float32], near: Sequence[Neighbours]
+    ) -> list[dict[str, float]]:
+        """Return the score of each type, for each row of a picture.
 
         Args:
-            logits: float32[C] of the head for one row of a picture.
-            near: Its neighbours; kinds other than firearms and look-alikes say nothing.
+            logits: float32[R, C] of the head.
+            near: Of each row its neighbours; kinds other than firearms and look-alikes say nothing.
 
         Returns:
-            Type → score, in the order of the classes and then of the neighbours.
+            Of each row type → score, in the order of the classes and then of the neighbours.
         """
-        t = self._rule.temperature
-        places = dict(self._places)
-        sums = (logits.astype(np.float64) / t).tolist()
-        for key, value in self._entries(near):
-            place = places.setdefault(key, len(sums))
-            if place == len(sums):
-                sums.append(value / t)
-            else:
-                sums[place] = float(np.logaddexp(sums[place], value / t))
-        firearms = {name: sums[at] for (kind, name), at in places.items() if kind == "firearm"}
-        others = [sums[at] for (kind, _), at in places.items() if kind == "lookalike"]
-        own = np.array(list(firearms.values()))
-        whole = _log_sum(own) - _log_sum(np.array(others)) - own.max()
-        return {name: t * (whole + value) for name, value in firearms.items()}
+        scaled = logits.astype(np.float64) / self._rule.temperature
+        firearms, others = scaled[:, self._firearms], scaled[:, self._others]
+        alone = self._weighed(firearms, others).tolist()
+        return [
+            self._joined(firearms[row], others[row], its)
+            if self._rule.own is not None or its.added
+            else dict(zip(self._types, alone[row], strict=True))
+            for row, its in enumerate(near)
+        ]
 
-    def _entries(self, near: Neighbours) -> list[tuple[tuple[str, str], float]]:
-        """Return kind and type, and the logit, of each neighbour that counts."""
+    def _joined(
+        self, firearms: NDArray[np.float64], others: NDArray[np.float64], near: Neighbours
+    ) -> dict[str, float]:
+        """Return the scores of one row with its neighbours."""
+        more = self._entries(near)
+        types, firearms = _with(self._types, firearms, more["firearm"])
+        _, others = _with(self._kinds, others, more["lookalike"])
+        (values,) = self._weighed(firearms[None], others[None]).tolist()
+        return dict(zip(types, values, strict=True))
+
+    def _weighed(
+        self, firearms: NDArray[np.float64], others: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return float64[R, K], the scores of types by their entries and those of look-alikes."""
+        most = firearms.max(axis=1, keepdims=True)
+        whole = _log_sums(firearms) - _log_sums(others) - most
+        weighed: NDArray[np.float64] = self._rule.temperature * (whole + firearms)
+        return weighed
+
+    def _entries(self, near: Neighbours) -> dict[str, list[tuple[str, float]]]:
+        """Return by kind the type and the scaled logit of each neighbour that counts."""
         own, added = self._rule.own, self._rule.added
-        if own is None and not near.added:
-            return []
         rows = zip(near.ids, near.types, near.kinds, near.similarities.tolist(), strict=True)
-        found: list[tuple[tuple[str, str], float]] = []
+        found: dict[str, list[tuple[str, float]]] = {kind: [] for kind in KINDS}
         for name, its_type, kind, similarity in rows:
             kernel: Kernel | None = added if name in near.added else own
-            if kernel is not None and kind in ("firearm", "lookalike"):
-                found.append(((kind, its_type), kernel.scale * similarity - kernel.offset))
+            if kernel is not None and kind in found:
+                value = kernel.scale * similarity - kernel.offset
+                found[kind].append((its_type, value / self._rule.temperature))
         return found
+
+
+def _with(
+    names: Sequence[str], values: NDArray[np.float64], more: Sequence[tuple[str, float]]
+) -> tuple[Sequence[str], NDArray[np.float64]]:
+    """Return names, each once, and the log-sum-exp of all that is of them."""
+    joined = dict(zip(names, values.tolist(), strict=True))
+    for name, value in more:
+        joined[name] = float(np.logaddexp(joined[name], value)) if name in joined else value
+    return list(joined), np.array(list(joined.values()))
 
 
 def level_shares(
@@ -195,5 +221,11 @@ def _soft(
 
 
 def _log_sum(scaled: NDArray[np.float64]) -> float:
-    highest = scaled.max()
-    return float(highest + np.log(np.exp(scaled - highest).sum()))
+    return float(_log_sums(scaled[None])[0, 0])
+
+
+def _log_sums(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return float64[R, 1], the log of the sum of exp over each row."""
+    highest = scaled.max(axis=1, keepdims=True)
+    sums: NDArray[np.float64] = np.log(np.exp(scaled - highest).sum(axis=1, keepdims=True))
+    return highest + sums

@@ -50,6 +50,7 @@ from moderator.match import Matcher, Served
 from moderator.overload import Level
 from moderator.records import Post, PostImage, digest
 from moderator.rows import Rows
+from moderator.rules import neighbours_for
 from moderator.shedding import Load
 from moderator.watchdog import progress
 
@@ -384,25 +385,21 @@ class Examiner:
             return {}
         rows = np.concatenate([s.embeddings for s in embedded if s.embeddings is not None])
         embeddings = rows[:, : self._dimension].astype(np.float32)
-        found = iter(self._neighbours(served, embeddings))
+        found = iter(neighbours_for(self._policy, served.index, embeddings))
         return {
             seen.digest: [next(found) for _ in seen.embeddings]
             for seen in embedded
             if seen.embeddings is not None
         }
 
-    def _neighbours(self, served: Served, rows: NDArray[np.float32]) -> list[Neighbours]:
-        query = served.index.query_kinds if self._policy.by_kind else served.index.query
-        return query(rows, self._policy.neighbours)
-
     def _scores(
         self, rows: NDArray[np.float16], neighbours: Sequence[Neighbours]
-    ) -> list[Mapping[str, float]] | None:
+    ) -> Sequence[Mapping[str, float]] | None:
         """Return the scores of each type for rows, None where no head is judged by."""
         if self._scorer is None:
             return None
         logits = rows[:, self._dimension :].astype(np.float32)
-        return [self._scorer.scores(*pair) for pair in zip(logits, neighbours, strict=True)]
+        return self._scorer.scores(logits, neighbours)
 
     def _image(
         self, picture: Picture, served: Served, neighbours: Mapping[str, list[Neighbours]]

@@ -28,14 +28,29 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.index import Neighbours
+from models.index import Neighbours, PrototypeIndex
 from models.policy import Policy
 from models.scoring import type_supports
 
 TIE = 1e-3
 """Difference of similarities below which an added prototype counts as no farther than another:
 copies of one picture differ by less."""
+
+
+def neighbours_for(
+    policy: Policy, index: PrototypeIndex, embeddings: NDArray[np.float32]
+) -> list[Neighbours]:
+    """Ask an index for what the policy's rules need of each row of float32[N, D].
+
+    What weighs firearms against all else needs near ones of both. Beside a head, what was added
+    counts by itself, so that the release's own must not crowd it out.
+    """
+    if not policy.by_kind:
+        return index.query(embeddings, policy.neighbours)
+    apart = policy.head is not None
+    return index.query_kinds(embeddings, policy.neighbours, added_apart=apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +173,8 @@ def _found(
     vetoed = lookalike > nearest + policy.lookalike_margin
     soft = policy.by_kind
     weights = _supports(neighbours, policy.temperature) if policy.temperature else scores or best
-    excess = {name: by - policy.threshold_of(name) - margin for name, by in weights.items()}
+    own, common = policy.thresholds, policy.threshold
+    excess = {name: by - own.get(name, common) - margin for name, by in weights.items()}
     reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
     # Where it can be one, how far it is from being a look-alike or from not being one.
     veto = abs(lookalike - nearest - policy.lookalike_margin) if soft != bool(reached) else math.inf
@@ -173,8 +189,8 @@ def _found(
 
 def _closest(excess: Mapping[str, float], reached: Mapping[str, float], policy: Policy) -> float:
     """Return how far the nearest type is from an edge of its band, or two from changing places."""
-    edges = [min(abs(by), abs(by + policy.near_miss)) for by in excess.values()]
-    ordered = sorted(reached.values())
+    band, ordered = policy.near_miss, sorted(reached.values())
+    edges = [*map(abs, excess.values()), *(abs(by + band) for by in excess.values())]
     least = min([*edges, *(after - by for by, after in pairwise(ordered))], default=math.inf)
     return least if policy.head is None else least / policy.head.added.scale
 
@@ -182,10 +198,10 @@ def _closest(excess: Mapping[str, float], reached: Mapping[str, float], policy: 
 def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:
     """Return the best similarity of each type among the neighbours of a kind."""
     best: dict[str, float] = {}
-    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities, strict=True)
+    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities.tolist(), strict=True)
     for name, its_kind, similarity in rows:
-        if its_kind == kind:
-            best[name] = max(best.get(name, -1.0), float(similarity))
+        if its_kind == kind and similarity >= best.get(name, -1.0):
+            best[name] = similarity
     return best
 
 

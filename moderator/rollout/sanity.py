@@ -6,7 +6,7 @@ import numpy as np
 
 from models.release import Release
 from models.scoring import Scorer
-from moderator.rules import find
+from moderator.rules import find, neighbours_for
 
 MOST = 0.5
 """Share of harmless photographs that a release may flag by its own report."""
@@ -20,15 +20,15 @@ def flags_nearly_all(release: Release) -> str | None:
     The drawings of its self-test show no firearm, and its report may say what share of harmless
     photographs it flags.
     """
-    selftest, policy, index = release.selftest, release.policy, release.index
+    selftest, policy = release.selftest, release.policy
     rows = np.concatenate(selftest.embeddings).astype(np.float32)
-    near = (index.query_kinds if policy.by_kind else index.query)(rows, policy.neighbours)
+    near = neighbours_for(policy, release.index, rows)
     said: Sequence[Mapping[str, float] | None] = [None] * len(near)
     if release.head is not None and policy.head is not None:
         scorer = Scorer(release.head, policy.head)
         pairs = zip(selftest.images, selftest.logits, strict=True)
         logits = np.concatenate([rows[: len(images)] for images, rows in pairs])
-        said = [scorer.scores(*pair) for pair in zip(logits, near, strict=True)]
+        said = scorer.scores(logits, near)
     found = [find(its, policy, 0.0, each) for its, each in zip(near, said, strict=True)]
     if found and all(each.reason == "match" for each in found):
         return (

@@ -29,6 +29,7 @@ from models.scoring import Scorer
 from models.spec import InputSpec
 from moderator.decide import Actions, decide_image
 from moderator.decoding.decode import DecodedImage, Undecodable, decode
+from moderator.rules import neighbours_for
 from moderator.settings import STARTER
 from tests.benchmarks.photographs import Row, unseen
 from tests.benchmarks.ways import WAYS, saved
@@ -106,13 +107,12 @@ class Judge:
         release, policy = self._release, self._release.policy
         if policy.region_margin is None:
             rows = [its[:1] for its in rows]
-        query = release.index.query_kinds if policy.by_kind else release.index.query
         flat, dimension = np.concatenate(list(rows)), release.index.dimension
-        near = query(flat[:, :dimension], policy.neighbours)
+        near = neighbours_for(policy, release.index, flat[:, :dimension])
         scores = None
         if release.head is not None and policy.head is not None:
             scorer = Scorer(release.head, policy.head)
-            scores = [scorer.scores(*of) for of in zip(flat[:, dimension:], near, strict=True)]
+            scores = scorer.scores(flat[:, dimension:], near)
         counts = [len(its) for its in rows]
         decision = decide_image(
             near, policy, release.types, Actions(), rows=counts, parts=parts, scores=scores

@@ -161,24 +161,34 @@ def slow(values, rows, rule) -> dict[str, float]:
 
 @given(logits, entries, rules)
 def test_the_scores_of_types_are_those_of_the_slow_way(values, rows, rule) -> None:
-    found = Scorer(HEAD, rule).scores(np.array(values, np.float32), beside(rows))
+    (found,) = Scorer(HEAD, rule).scores(np.array([values], np.float32), [beside(rows)])
     assert found == pytest.approx(slow(values, rows, rule), abs=1e-6)
+
+
+@given(st.lists(st.tuples(logits, entries), max_size=4), rules)
+def test_rows_are_scored_each_as_one(each, rule) -> None:
+    scorer = Scorer(HEAD, rule)
+    values = np.array([value for value, _ in each], np.float32).reshape(-1, 4)
+    near = [beside(rows) for _, rows in each]
+    alone = [scorer.scores(values[n : n + 1], near[n : n + 1])[0] for n in range(len(near))]
+    assert scorer.scores(values, near) == [pytest.approx(its, abs=1e-9) for its in alone]
 
 
 @given(logits, entries, rules)
 def test_without_what_is_added_the_head_is_alone_where_own_count_nothing(values, rows, rule):
     scorer = Scorer(HEAD, replace(rule, own=None))
     own = [(*row[:3], False) for row in rows]
-    row = np.array(values, np.float32)
-    assert scorer.scores(row, beside(own)) == scorer.scores(row, beside([]))
+    pair = np.array([values, values], np.float32)
+    first, second = scorer.scores(pair, [beside(own), beside([])])
+    assert first == second
 
 
 @given(logits, entries, rules, st.floats(-1, 0.9), st.sampled_from(["a", "new"]))
 def test_the_nearer_an_added_prototype_the_more_it_weighs(values, rows, rule, far, name) -> None:
-    scorer, row = Scorer(HEAD, rule), np.array(values, np.float32)
+    scorer, row = Scorer(HEAD, rule), np.array([values], np.float32)
 
     def at(kind: str, similarity: float) -> dict[str, float]:
-        return scorer.scores(row, beside([*rows, (name, kind, similarity, True)]))
+        return scorer.scores(row, [beside([*rows, (name, kind, similarity, True)])])[0]
 
     before, after = at("firearm", far), at("firearm", far + 0.1)
     assert after[name] >= before[name] - 1e-9

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.index import Neighbours
+from models.index import Neighbours, PrototypeIndex
 from models.policy import HeadRule, Kernel, Policy
-from moderator.rules import find
+from models.prototypes import Prototypes
+from moderator.rules import find, neighbours_for
 
 SOFT = Policy(
     threshold=0.05, near_miss=0.1, lookalike_margin=0.02, neighbours=8, temperature=0.05,
@@ -262,3 +263,16 @@ def test_with_a_head_only_scores_reach_and_only_look_alikes_explain(rows, policy
     else:
         nearer = others > nearest + policy.lookalike_margin
         assert found.reason == ("lookalike" if nearer else "no-match")
+
+
+def test_what_is_added_is_not_crowded_out_beside_a_head_and_only_there() -> None:
+    rows = np.zeros((5, 3), np.float32)
+    rows[:, 0] = 1
+    rows[4] = 0.6, 0.8, 0
+    own = Prototypes(rows[:4], tuple("abcd"), ("glock",) * 4, ("firearm",) * 4)
+    added = Prototypes(rows[4:], ("new",), ("new",), ("firearm",))
+    index = PrototypeIndex.build(own).with_changes(added, ())
+    for policy, ids in ((SOFT, "abc"), (HARD, "abc"), (HEADED, "abc new")):
+        (found,) = neighbours_for(dataclasses.replace(policy, neighbours=3), index, rows[:1])
+        assert found.ids == (*ids[:3], *ids.split()[1:])
+        assert found.added == set(ids.split()[1:])
