@@ -174,9 +174,10 @@ class PrototypeIndex:
         Args:
             embeddings: As ``query`` takes them.
             k: How many of each to find; where there are fewer, fewer.
+            added_apart: Likewise.
 
         Returns:
-            Neighbours of each row, up to 2k, best first.
+            Neighbours of each row, up to 2k, or 4k with those added apart, best first.
 
         Raises:
             WrongDimension: The embeddings are of another dimension.
