@@ -31,8 +31,9 @@ from training.calibration.settings import PolicySettings
 from training.calibration.thresholds import ceiling
 from training.folder import Photo
 from training.material import Material, rounded
+from training.naming import known_families
 from training.recipe import Recipe
-from training.report import Judged, flag_figures, side_figures, type_figures
+from training.report import Judged, flag_figures, side_figures, type_figures, with_sides
 
 FORMAT = "report/1"
 DIGEST_DIGITS = 16
@@ -159,8 +160,9 @@ class Judge:
             scores=scores,
             highest=ceiling(policy.temperature),
         )
-        families = {name: self.types.family(name) for name in self.types.names}
-        right, told = types_told(frames, photos, policy, families, self._coarse(photos))
+        families = known_families(self.types)
+        every = {name: families.get(name) for name in self.types.names}
+        right, told = types_told(frames, photos, policy, every, self._coarse(photos))
         alone = alone or without_regions(frames, firearm, self.settings)
         return {
             "flags": flag_figures(judged, policy.threshold, policy.near_miss),
@@ -237,10 +239,7 @@ def side_summary(material: Material, side: Sequence[int]) -> dict[str, Any]:
 
 
 def _notes(recipe: Recipe, material: Material) -> list[str]:
-    notes = [
-        "recall_at_false_flags chooses its thresholds on the very photographs it reports; "
-        "at_threshold is what this release does."
-    ]
+    notes = with_sides(())
     if recipe.run is not None:
         notes.append(
             "The network was trained: figures of photographs that it learnt from are better than "

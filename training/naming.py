@@ -53,3 +53,12 @@ def read_types(table: Path | None) -> Types:
         return Types.from_json(raw)
     except (OSError, ValueError, BadRelease) as error:
         raise BadInput(f"{table} cannot be read as a table of types: {error}") from None
+
+
+def known_families(types: Types) -> dict[str, str]:
+    """Return the families of types, without those that no table names.
+
+    Types without a family would otherwise seem to be of one and the same.
+    """
+    families = {name: types.family(name) for name in types.names}
+    return {name: family for name, family in families.items() if family != FAMILY}

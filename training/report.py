@@ -3,7 +3,7 @@
 Must not know files, networks or indexes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,14 @@ from training.threshold import Floats, at_false_flag_rate
 RATES = (0.001, 0.01, 0.05)
 DIGITS = 4
 UNNAMED = "(unknown source)"
+
+CURVE = "recall_at_false_flags"
+SIDES = (
+    f"{CURVE} chooses its thresholds on the very photographs that it reports. at_threshold of the "
+    "side threshold is of the photographs that set the release's threshold, and so better than on "
+    "others; that of the side test, where there is one, is of photographs that set no threshold."
+)
+"""What a report notes of its figures' sides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +53,9 @@ class Judged:
 def flag_figures(judged: Judged, threshold: float, near_miss: float) -> dict[str, Any]:
     """Return how well firearms are flagged.
 
-    ``at_threshold`` says what the release's own threshold does; ``recall_at_false_flags`` what
-    could be had with thresholds chosen on these very photographs, for comparing networks.
+    ``at_threshold`` says what the release's own threshold does here: of photographs that set it,
+    what they let it do. ``recall_at_false_flags`` is what could be had with thresholds chosen on
+    these very photographs, for comparing networks.
     """
     firearms, harmless = judged.scores[judged.firearm], judged.scores[~judged.firearm]
     flagged = judged.scores >= threshold
@@ -59,7 +68,7 @@ def flag_figures(judged: Judged, threshold: float, near_miss: float) -> dict[str
             "recall_with_near_misses": _share(firearms >= threshold - near_miss),
             "false_flags_with_near_misses": _share(harmless >= threshold - near_miss),
         },
-        "recall_at_false_flags": _curve(firearms, harmless, judged.highest),
+        CURVE: _curve(firearms, harmless, judged.highest),
         "firearms_flagged_by_source": _shares(_sources(judged), judged.firearm, flagged),
         "firearms_flagged_by_type": _shares(judged.names, judged.firearm, flagged),
         "harmless_flagged_by_source": _shares(_sources(judged), ~judged.firearm, flagged),
@@ -80,13 +89,14 @@ def type_figures(
         similarities: float32[N, P], of firearms to firearm prototypes.
         types: Of the firearms.
         prototype_types: Of the prototypes.
-        families: Of types; a type that is missing is its own family.
+        families: Of types, where they are known; firearms of other types are not asked for it.
         coarse: Types that name no model: such firearms are left out as queries; such prototypes
             stay, and are a wrong type but maybe the right family.
 
     Returns:
         ``queries``, ``recall_at_1``, ``recall_at_5``, ``family_at_1``, ``mean_average_precision``
-        (the paper's: trapezoids over the whole ranking), ``types_without_prototypes``.
+        (the paper's: trapezoids over the whole ranking), ``types_without_prototypes``. A share
+        of nothing is None.
     """
     prototype = np.asarray(prototype_types)
     known = set(prototype_types)
@@ -104,8 +114,8 @@ def type_figures(
         first.append(bool(right[0]))
         fifth.append(bool(right[:5].any()))
         best = str(ranked[0])
-        own = families.get(types[place], types[place])
-        family.append(families.get(best, best) == own)
+        if types[place] in families:
+            family.append(families.get(best) == families[types[place]])
         precision.append(average_precision(right))
     figures["recall_at_1"] = _share(np.array(first, np.bool_))
     figures["recall_at_5"] = _share(np.array(fifth, np.bool_))
@@ -113,6 +123,11 @@ def type_figures(
     mean = round(float(np.mean(precision)), DIGITS) if precision else None
     figures["mean_average_precision"] = mean
     return figures
+
+
+def with_sides(notes: Iterable[str]) -> list[str]:
+    """Return a report's notes with that of its sides first, in place of one that was there."""
+    return [SIDES, *(note for note in notes if not note.startswith(CURVE))]
 
 
 def side_figures(names: Sequence[str], sources: Sequence[str | None]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ def summary(release: Release) -> Iterator[str]:
     for side, figures in release.report["figures"].items():
         flags = figures["flags"]
         at = flags["at_threshold"]
+        own = ", which set the threshold" if side == "threshold" else ""
         yield (
-            f"{side} photographs: {_percent(at['recall'])} of {flags['firearms']} firearms "
+            f"{side} photographs{own}: {_percent(at['recall'])} of {flags['firearms']} firearms "
             f"flagged, {_percent(at['false_flags'])} of {flags['harmless']} harmless"
         )
         yield _types(side, figures["types"])
@@ -36,9 +37,11 @@ def _calibration(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _types(side: str, figures: Mapping[str, Any]) -> str:
+    family = figures["family_at_1"]
+    named = "families are not known" if family is None else f"family in {_percent(family)}"
     return (
-        f"{side} photographs: type right in {_percent(figures['recall_at_1'])}, family in "
-        f"{_percent(figures['family_at_1'])} of {figures['queries']} firearms of known types"
+        f"{side} photographs: type right in {_percent(figures['recall_at_1'])} of "
+        f"{figures['queries']} firearms of known types; {named}"
     )
 
 

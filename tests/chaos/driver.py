@@ -298,7 +298,7 @@ class _Run:
             broker_down=faults.down,
             drains=world.crew.drains,
             member_faults=world.crew.faults,
-            lives=[lived for life in world.crew.lives if (lived := _lived(life))],
+            lives=[each for life in world.crew.lives if (each := lived(life))],
             aborted=sum(not marker.committed for marker in found),
         )
 
@@ -319,15 +319,16 @@ class _Run:
         }, len(everything) - len(found)
 
 
-def _lived(life: Life) -> LifeReport | None:
+def lived(life: Life) -> LifeReport | None:
     """Return how a member's memory and open files went; None where it lived too shortly."""
     samples = [each for each in life.samples if each.time > WARM]
     if not samples or samples[-1].time - samples[0].time < COUNTED:
         return None
     third = math.ceil(len(samples) / 3)
-    first, last = samples[:third], samples[-third:]
-    before, after = (statistics.median(s.memory for s in part) for part in (first, last))
-    files = [statistics.median(s.files for s in part) for part in (first, last)]
+    # A cache that fills grows in the first third, what leaks grows in the last one as well.
+    middle, last = samples[-2 * third : -third] or samples, samples[-third:]
+    before, after = (statistics.median(s.memory for s in part) for part in (middle, last))
+    files = [statistics.median(s.files for s in part) for part in (middle, last)]
     places = [round(n * (len(samples) - 1) / (LOOKS - 1)) for n in range(LOOKS)]
     return LifeReport(
         life.name,

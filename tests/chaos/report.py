@@ -11,8 +11,8 @@ from tests.chaos.plan import KINDS
 RECOVERY = 10.0
 """Seconds beyond the session time-out that a killed member's partitions may wait."""
 
-DRIFT = 0.05
-"""Share by which a member's memory may grow, where it lived for ``LONG``."""
+DRIFT = 0.025
+"""Share by which a member's memory may grow in a third of its life, where it lived for ``LONG``."""
 
 LONG = 300.0
 """Seconds of a life that say something about memory."""
@@ -227,8 +227,8 @@ def _lives(report: Report) -> list[str]:
     if not report.lives:
         return []
     return [
-        "Memory and open files of members, the last third of a life against the first, without "
-        "its first 15 s:",
+        "Memory and open files of members, the last third of a life against the middle one, "
+        "without its first 15 s:",
         "",
         "| member | lived (s) | memory (MB) | memory | files | its course (MB) |",
         "|---|---|---|---|---|---|",

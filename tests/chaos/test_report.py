@@ -1,12 +1,15 @@
 """A report says what is wrong: what is lost or doubled, late, grown, or proves nothing."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from tests.chaos.crew import Life, Sample
+from tests.chaos.driver import lived
 from tests.chaos.ledger import counted
-from tests.chaos.report import KillReport, LifeReport, Report, as_json, as_markdown
+from tests.chaos.report import DRIFT, KillReport, LifeReport, Report, as_json, as_markdown
 
 KILL = KillReport("m1", aimed=True, inside=True, partitions=2, recovery=7.0, disturbed=False)
 WANTED = {("posts", 0, 0), ("posts", 0, 1)}
@@ -68,3 +71,14 @@ def test_what_is_wrong_is_said(change, said) -> None:
     assert said in line
     assert "FAILED" in as_markdown(wrong)
     assert line in as_markdown(wrong)
+
+
+def test_memory_that_fills_up_and_stays_is_no_leak_and_one_that_goes_on_growing_is() -> None:
+    def drift(memory: Callable[[float], float]) -> float:
+        life = Life(None, "m0", 0.0)
+        life.samples = [Sample(t, round(memory(t)), 40) for t in range(700)]
+        return lived(life).memory_drift
+
+    filled = drift(lambda t: 660e6 + 45e6 * min(1, t / 300))
+    leaking = drift(lambda t: 660e6 + 90e3 * t)
+    assert filled < DRIFT < leaking

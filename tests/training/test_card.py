@@ -17,6 +17,7 @@ from training.__main__ import main
 from training.card.inputs import rule_of
 from training.errors import BadInput
 from training.ranking.spread import spread
+from training.report import SIDES
 from training.starter import TEST_SOURCES, THRESHOLD_SOURCES
 from training.study.verdicts import RULES
 
@@ -51,7 +52,7 @@ def figures(recall):
             "firearms_flagged_by_source": counted(**{"far/away": (3, 17), "near|by": (40, 44)}),
             "firearms_flagged_by_type": counted(type0=(2, 13), type1=(30, 31), type2=(0, 2)),
             "harmless_flagged_by_source": counted(zoo=(1, 40)),
-            "harmless_flagged_by_kind": counted(drill=(6, 19), tool=(1, 29), plant=(0, 35)),
+            "harmless_flagged_by_kind": counted(power_drill=(6, 19), tool=(1, 29), plant=(0, 35)),
         },
         "types": {"queries": 47, "recall_at_1": 0.531, "recall_at_5": 0.6, "family_at_1": 0.871,
                   "mean_average_precision": 0.345, "types_without_prototypes": {"odd": 3}},
@@ -258,6 +259,38 @@ def test_the_releases_own_sides_stand_beside_each_other(tmp_path, capsys, made):
     assert row(text, "expected calibration error")[1:] == ["0.023", "0.057"]
 
 
+def test_sources_and_lookalikes_of_the_releases_own_sides_have_rows(tmp_path, capsys, made):
+    text = card(capsys, tmp_path, made)
+    text = text[text.index("#### By source, photographs of the test") :]
+    text = text[: text.index("\n## ")]
+    assert row(text, "firearms, `near/by`")[1:] == ["no", "40 of 44 (90.9 %)"]
+    assert row(text, "firearms, `far/away`")[1:] == ["no", "3 of 17 (17.6 %)"]
+    assert text.index("`near/by`") < text.index("`far/away`"), "the largest first"
+    assert row(text, "look-alikes")[1:] == ["–", "6 of 19 (31.6 %)"]
+    assert row(text, "other harmless photographs")[1:] == ["–", "1 of 64 (1.6 %)"]
+
+
+def test_test_sources_that_took_part_in_choices_are_named(tmp_path, capsys, made):
+    clean = card(capsys, tmp_path, made)
+    assert "No source of the test is in a fold" in clean and "not free of choices" not in clean
+    folds = [fold("big/one", 0.9, 300), fold("mid/two", 0.8, 200)]
+    folds[0]["together"] = ["big/one", "far/away"]
+    folds[1]["harmless_sources"] = ["zoo"]
+    text = card(capsys, tmp_path, (made[0], write_folds(tmp_path / "folds", folds)))
+    assert "17 of 61 (27.9 %) of its firearms" in text and ": `far/away` (17);" in text
+    assert "40 of 40 (100.0 %) of its harmless photographs" in text
+    assert row(text[text.index("of the test\n") :], "firearms, `far/away`")[1] == "yes"
+
+
+def test_the_note_of_an_older_report_gives_way(tmp_path, capsys, made):
+    its = report()
+    its["notes"] = ["recall_at_false_flags is so; at_threshold is what this release does.", "Mine."]
+    release = written(tmp_path / "r", report=its, policy=Policy(0.3, temperature=0.1))
+    text = card(capsys, tmp_path, (release.path, made[1]))
+    assert "what this release does" not in text
+    assert f"- {SIDES}\n- Mine.\n" in text
+
+
 def test_failures_are_named_the_worst_first(tmp_path, capsys, made):
     text = card(capsys, tmp_path, made)
     text = text[text.index("## Failure cases") :]
@@ -266,7 +299,7 @@ def test_failures_are_named_the_worst_first(tmp_path, capsys, made):
     assert text.index("`type0`") < text.index("`type1`")
     assert "`type2`" not in text, "two photographs say nothing"
     assert text.index("| `far/away`") < text.index("| `near/by`")
-    assert text.index("| `drill` | 6 of 19 (31.6 %) |") < text.index("| `tool`")
+    assert text.index("| `power_drill` | 6 of 19 (31.6 %) |") < text.index("| `tool`")
     assert "`plant`" not in text
     assert "`odd` (3)" in text
 
@@ -312,10 +345,11 @@ def test_a_study_is_told_with_intervals_and_differences(tmp_path, capsys, made):
     half = 100 * spread(base).half
     own = row(text, "`ours`")
     assert own[1:3] == ["3", f"62.5 ± {half:.1f} %"]
+    assert own[3] == "+12.5 ± 0.0"
     assert own[-2:] == ["+12.5 ± 0.0", "–"]
     assert row(text, "`cls+double`")[-1] == "68.4 %"
     single = card(capsys, tmp_path, made, "--study", tmp_path / "s" / "ours0" / "evaluation.json")
-    assert row(single, "`ours`")[1:] == ["1", "52.5 %", "52.5 %", "52.5 %", "–", "–"]
+    assert row(single, "`ours`")[1:] == ["1", "52.5 %", "–", "52.5 %", "52.5 %", "–", "–"]
 
 
 def test_no_figure_is_typed_into_the_text():

@@ -4,7 +4,7 @@ import pytest
 
 from models.types import Types
 from training.errors import BadInput
-from training.naming import STARTER, named, read_types
+from training.naming import STARTER, known_families, named, read_types
 
 
 def test_names_come_from_the_table_and_else_from_the_folder(tmp_path):
@@ -27,6 +27,11 @@ def test_types_of_firearm_14k_have_their_labels_without_a_table():
         assert (types.family(name), types.display_name(name)) == ("rifle", "AK-47 rifle")
     assert types.family("m1014") == "shotgun"
     assert (types.family("Home+made"), types.display_name("Home+made")) == ("firearm", "Home made")
+
+
+def test_a_family_that_no_table_names_is_not_known():
+    types = named(["AK+47", "Home+made"], read_types(None))
+    assert known_families(types) == {"AK+47": "rifle"}
 
 
 def test_the_users_table_goes_before_firearm_14k():

@@ -16,6 +16,7 @@ from moderator.demo.drawings import draw
 from moderator.rollout.sanity import flags_nearly_all
 from training.__main__ import main
 from training.release import _compare
+from training.report import SIDES
 from training.summary import summary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -65,6 +66,7 @@ def test_its_threshold_keeps_the_false_flag_rate_on_what_set_it(tmp_path, capsys
     assert flags["at_threshold"]["false_flags_with_near_misses"] <= 0.5
     assert release.policy.near_miss >= 0
     assert any("No sources were known" in note for note in release.report["notes"])
+    assert release.report["notes"][0] == SIDES
 
 
 def test_its_network_finds_an_indexed_drawing_again(tmp_path, capsys, drawn):
@@ -143,8 +145,17 @@ def test_a_score_is_measured_on_the_test_that_it_was_not_fitted_to(tmp_path, cap
     options = ("--groups", drawn.groups, "--threshold-source", "south", "--test-source", "west")
     release = made(capsys, drawn, tmp_path / "made", *options)
     report = release.report
-    said = [line for line in summary(release) if line.startswith("score: ")]
+    lines = list(summary(release))
+    said = [line for line in lines if line.startswith("score: ")]
     assert len(said) == 2
+    # No table names these drawings' families.
+    assert [line.endswith("families are not known") for line in lines].count(True) == 2
+    assert report["figures"]["test"]["types"]["family_at_1"] is None
+    assert report["figures"]["test"]["types_as_served"]["family_right"] is None
+    assert sorted(line.split(":")[0] for line in lines if "flagged" in line) == [
+        "test photographs", "threshold photographs, which set the threshold",
+    ]  # fmt: skip
+    assert report["notes"][0] == SIDES and "test, where there is one" in SIDES
     tested = report["calibration"]["test"]
     assert (tested["firearms"], tested["harmless"]) == (6, 8)
     for binning in ("equal-width", "equal-count"):

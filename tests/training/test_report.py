@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.report import Judged, flag_figures, side_figures, type_figures
+from training.report import SIDES, Judged, flag_figures, side_figures, type_figures, with_sides
 
 
 def judged(rows):
@@ -80,6 +80,14 @@ def test_types_are_told_by_the_nearest_prototype():
     assert found["mean_average_precision"] == pytest.approx((1 + 1 + 0.25 + 0.125) / 4, abs=1e-4)
 
 
+def test_a_family_that_is_not_known_is_not_asked_for():
+    similarities = np.array([[0.9, 0.1], [0.9, 0.1]], np.float32)
+    names = ["one", "other"]
+    assert type_figures(similarities, names, names, {})["family_at_1"] is None
+    found = type_figures(similarities, names, names, {"other": "pistol"})
+    assert (found["recall_at_1"], found["family_at_1"]) == (0.5, 0)
+
+
 def test_coarse_firearms_are_no_queries():
     found = type_figures(
         np.ones((1, 1), np.float32), ["coarse_a"], ["coarse_a"], {}, coarse=["coarse_a"]
@@ -87,6 +95,12 @@ def test_coarse_firearms_are_no_queries():
     assert found["queries"] == 0
     assert found["recall_at_1"] is None
     assert found["mean_average_precision"] is None
+
+
+def test_the_note_of_the_sides_stands_once_in_its_newest_words():
+    old = "recall_at_false_flags is on these; at_threshold is what this release does."
+    assert with_sides(["first", old, "last"]) == [SIDES, "first", "last"]
+    assert with_sides(with_sides([])) == [SIDES]
 
 
 def test_a_side_is_counted_by_name_and_source():

@@ -115,7 +115,7 @@ def types_told(
     frames: Frames,
     photos: Sequence[Photo],
     policy: Policy,
-    families: Mapping[str, str],
+    families: Mapping[str, str | None],
     coarse: Collection[str],
 ) -> tuple[dict[int, bool], dict[str, Any]]:
     """Return by place whether the type was told as it is where releases are served, and shares.
@@ -124,7 +124,7 @@ def types_told(
         frames: Of the photographs.
         photos: Likewise.
         policy: Of the thresholds of types.
-        families: Of the types that have prototypes.
+        families: Of the types that have prototypes; None where it is not known and not asked for.
         coarse: Types that name no model, which are not asked for.
     """
     best = frames.best_types(offsets_of(policy), policy.region_margin)
@@ -134,7 +134,8 @@ def types_told(
             continue
         told = frames.types[best[place]] if best[place] >= 0 else None
         right[place] = told == photo.name
-        family[place] = told is not None and families.get(told) == families[photo.name]
+        if families[photo.name] is not None:
+            family[place] = told is not None and families.get(told) == families[photo.name]
     return right, {
         "queries": len(right),
         "type_right": _share(np.array([*right.values()], np.bool_)),

@@ -24,6 +24,7 @@ from training.evaluation import DIGEST_DIGITS, Judge, firearms_of, look_at, side
 from training.folder import Photo, dataset_digest
 from training.material import Material, embed_with_regions, gathered_photos
 from training.release import check_out, write
+from training.report import with_sides
 from training.splits import Sides
 from training.stages.trained import stored_half
 
@@ -108,6 +109,7 @@ def recalibrate(
         policy=policy,
         report={
             **release.report,
+            "notes": with_sides(release.report.get("notes", ())),
             "policy": policy.to_json(),
             **judge.report(frames, material, release.index),
             "unreadable": list(material.unreadable),

@@ -128,7 +128,8 @@ def _figures(
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield (
         f"Measured on the {found['photographs']} {found['side']} photographs. Recall at fixed "
-        "false flags has its thresholds chosen on them; at the threshold it is the policy's."
+        "false flags has its thresholds chosen on them; at the threshold it is the policy's"
+        f"{', which these very photographs set' if found['side'] == 'threshold' else ''}."
     )
     yield ""
     yield (

@@ -9,6 +9,7 @@ from typing import Any
 
 from training.card.inputs import Inputs
 from training.card.markdown import NONE, bullets, code, table
+from training.naming import known_families
 from training.starter import TEST_SOURCES, THRESHOLD_SOURCES, tuning
 
 OF_FOLD = ("hold_out", "hold_out_harmless")
@@ -68,7 +69,7 @@ def details(inputs: Inputs) -> Iterator[str]:
             ("Size", f"{_megabytes(inputs):.1f} MB ({_megabytes(inputs, 'weights.safetensors'):.1f}"
              " MB of them weights)"),
             ("Prototypes", f"{firearms} of firearms, {len(kinds) - firearms} of other things"),
-            ("Types", f"{len(release.types)} of {_families(inputs)} families"),
+            ("Types", f"{len(release.types)} of {_families(inputs)}"),
             ("Rule of scoring", f"{code(inputs.rule)}; {_policy(inputs)}"),
         ),
     )  # fmt: skip
@@ -208,9 +209,9 @@ def _megabytes(inputs: Inputs, *names: str) -> float:
     return sum((inputs.release.path / name).stat().st_size for name in files) / 10**6
 
 
-def _families(inputs: Inputs) -> int:
-    types = inputs.release.types
-    return len({types.family(name) for name in types.names})
+def _families(inputs: Inputs) -> str:
+    count = len(set(known_families(inputs.release.types).values()))
+    return f"{count} families" if count else "families that are not known"
 
 
 def _values(values: list[Any]) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from training.card.inputs import Inputs
 from training.card.markdown import bullets, code, part, percent, rate, table
+from training.naming import known_families
+from training.report import with_sides
 from training.study.verdicts import MAIN_RATE
 
 SHOWN = 10
@@ -13,6 +15,8 @@ SHOWN = 10
 
 LEAST = 5
 """Photographs that a type or kind needs to be named there: fewer say nothing."""
+
+NO_FAMILY = "not known"
 
 Counts = Mapping[str, Mapping[str, Any]]
 
@@ -29,11 +33,13 @@ def failures(inputs: Inputs) -> Iterator[str]:
         "`report.json` has all."
     )
     by_type = flags["firearms_flagged_by_type"]
-    yield "### Families of firearms, most missed first"
-    families = _joined(by_type, release.types.family)
-    yield from _missed("family", families, least=1, shown=len(families))
+    families = known_families(release.types)
+    if families:
+        yield "### Families of firearms, most missed first"
+        joined = _joined(by_type, lambda name: families.get(name, NO_FAMILY))
+        yield from _missed("family", joined, least=1, shown=len(joined))
     yield "### Types most missed"
-    yield from _missed("type", by_type, family=release.types.family)
+    yield from _missed("type", by_type, family=lambda name: families.get(name, NO_FAMILY))
     yield "### Sources of firearms, most missed first"
     sources = flags["firearms_flagged_by_source"]
     yield from _missed("source", sources, least=1, shown=len(sources))
@@ -56,7 +62,7 @@ def limits(inputs: Inputs) -> Iterator[str]:
                 if absent
                 else []
             ),
-            *inputs.release.report["notes"],
+            *with_sides(inputs.release.report["notes"]),
         )
     )
 

@@ -6,9 +6,11 @@ Everything that file names can tell is checked before the first file is read.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from training.data.digests import unpack
 from training.data.groundtruth import Truth, problems, read_ground_truth
 from training.data.layout import (
     DATABASE,
+    DATASET,
     GROUND_TRUTH,
     HELD,
     QUERIES,
@@ -23,12 +25,14 @@ from training.errors import BadInput
 from training.folder import Photo, file_digest
 
 NAME = "Firearm 14k"
+NOT_READ = "/removed_query/"
+"""In the paths of published files that are in no set; see ``read_firearm14k``."""
 
 ByType = Mapping[str, Sequence[Path]]
 
 
 def read_firearm14k(
-    root: Path, *, leave_out: Collection[str] = (), name: str = NAME
+    root: Path, *, leave_out: Collection[str] = (), name: str | None = None
 ) -> RetrievalData:
     """Read a data set in the published layout.
 
@@ -40,7 +44,7 @@ def read_firearm14k(
         root: The folder that holds train, validation and test, or one with ``firearm-dataset``.
         leave_out: Paths below that folder that are treated as absent, in the lists of the ground
             truth and in ``firearm-train-val`` too; see ``training.data.clean``.
-        name: Of the data set.
+        name: Of the data set; None: see ``title``.
 
     Raises:
         BadInput: A folder or file is missing; a type has a single photograph or is in two splits;
@@ -59,13 +63,38 @@ def read_firearm14k(
     sets = {split: part.read() for split, part in held.items()}
     validation = sets["validation"]
     learned = (*trained, *validation.database, *validation.queries)
+    every = (*learned, *sets["test"].database, *sets["test"].queries)
     return RetrievalData(
-        name=name,
+        name=title(layout.root, every, leave_out) if name is None else name,
         train=trained,
         classification=learned if named is None else _photos(named),
         validation=validation,
         test=sets["test"],
     )
+
+
+def title(root: Path, photos: Iterable[Photo], leave_out: Collection[str] = ()) -> str:
+    """Return what a set in the published layout is called on tables and figures.
+
+    Args:
+        root: The folder that holds train, validation and test.
+        photos: All of them that were read.
+        leave_out: Paths below the folder that were not.
+
+    Returns:
+        ``Firearm 14k`` where these are the published photographs, all of them but those left out
+        and each with its digest; else the name of the folder, or of the one above where the
+        folder is called as every copy's.
+    """
+    manifest = unpack()
+    published = {path for path in manifest if NOT_READ not in path} - set(leave_out)
+    read = {photo.path.relative_to(root).as_posix(): photo.digest for photo in photos}
+    if set(read) == published and all(
+        digest.startswith(manifest[path].digest) for path, digest in read.items()
+    ):
+        return NAME
+    folder = root.resolve()
+    return folder.parent.name if folder.name == DATASET else folder.name
 
 
 class _Held:

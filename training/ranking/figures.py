@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart; what a co
 by a label, a dash or a place too.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.ranking.margins import Margins, margins_of, networks_of
 from training.ranking.paper import DIMENSIONS, MARGINS, method
 from training.ranking.spread import Spread
 from training.ranking.summary import Entry, Summary, labels, summarise
@@ -29,8 +30,17 @@ PANELS = 3
 """Panels side by side."""
 
 MOST_PAIRS = 15
+LABEL = 7
+"""Points of the names beside curves."""
+
+APART = 0.055
+"""Least distance of such names from one another, over the height of a panel."""
+
 DPI = 130
-Margins = Mapping[tuple[float, float], float]
+
+
+ASKED = {"paper": "two queries a type", "every": "every photograph asked"}
+FITTED = {"test database": "the test database", "train": "training's photographs"}
 
 
 def write_figures(entries: Sequence[Entry], out: Path) -> list[Path]:
@@ -46,7 +56,7 @@ def write_figures(entries: Sequence[Entry], out: Path) -> list[Path]:
         "distances": distance_figure(entries, said),
         "pca": pca_figure(summary, said),
         "confusions": confusion_figure(entries, said),
-        "margins": margin_figure(margins_of(entries), said),
+        "margins": margin_figure(margins_of(entries), said, networks_of(entries)),
         "roc": roc_figure(entries, said),
         "reliability": reliability_figure(entries, said),
     }
@@ -64,7 +74,10 @@ def described(entries: Sequence[Entry]) -> str:
     names = ", ".join(dict.fromkeys(entry["data"]["name"] for entry in entries))
     tests = {(e["data"]["name"], e["split_seed"]): e["data"]["test"] for e in entries}
     if len(tests) > 1:
-        return f"{names}, n = {sum(tests.values())} test photographs in {len(tests)} splits"
+        # Splits share photographs: their sum would count some several times.
+        low, high = min(tests.values()), max(tests.values())
+        count = f"{low}" if low == high else f"{low} to {high}"
+        return f"{names}, n = {count} test photographs in each of {len(tests)} splits"
     return f"{names}, n = {first['test']} test photographs, {first['test_types']} types"
 
 
@@ -93,25 +106,43 @@ def distance_figure(entries: Sequence[Entry], said: str) -> "Figure":
     return figure
 
 
-def pca_figure(summary: Summary, said: str) -> "Figure":
-    """Return mAP by dimension, for each set that the PCA was fitted on, and the paper's."""
-    figure, axes = _panels(2, said, "mAP after PCA, every photograph asked", sharey=True)
-    titles = {"train": "fitted on training's photographs", "test database": "on the test database"}
-    for axis, (fit, title) in zip(axes, titles.items(), strict=True):
-        for place, (name, own) in enumerate(summary.items()):
-            found = {d: own.get(f"every/pca/{fit}/{d}") for d in DIMENSIONS}
-            _line(axis, name, {d: s for d, s in found.items() if s is not None}, place)
-            row = method(name)
-            if fit == "test database" and row is not None and row.reduced:
-                given = [row.reduced[d] for d in DIMENSIONS]
-                axis.plot(DIMENSIONS, given, ":", color=_colour(place), linewidth=1)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(DIMENSIONS, [str(d) for d in DIMENSIONS])
-        axis.set(title=title, xlabel="dimensions", xlim=(14, 590), ylim=(0, 100))
-        axis.grid(alpha=0.3)
-    axes[1].plot([], [], ":", color=GREY, linewidth=1, label="dotted: paper\n(Firearm 14k)")
-    axes[0].set_ylabel("mAP (%), bars: 95 % interval")
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+def pca_figure(summary: Summary, said: str) -> "Figure | None":
+    """Return mAP by dimension, a panel for each way to ask and to fit, and one of the paper's.
+
+    The paper asks two queries a type and fits on the test database: its curves have a panel of
+    their own beside ours that are had so. None where nothing was measured after PCA.
+    """
+    panels = {
+        (asked, fit): {name: _reduced(own, f"{asked}/pca/{fit}") for name, own in summary.items()}
+        for asked in ASKED
+        for fit in FITTED
+    }
+    panels = {key: {n: d for n, d in own.items() if d} for key, own in panels.items()}
+    if not any(panels.values()):
+        return None
+    figure, axes = _panels(6, said, "mAP after PCA, means over splits", height=3.7)
+    paper = {name: dict(row.reduced) for name in summary if (row := method(name)) and row.reduced}
+    # The paper's stand at the end of the row that is asked as the paper asks.
+    order = [("paper", "test database"), ("paper", "train"), None,
+             ("every", "test database"), ("every", "train")]  # fmt: skip
+    spans = {
+        asked: _span([d for (a, _), own in panels.items() if a == asked for d in own.values()])
+        for asked in ASKED
+    }
+    for axis, key in zip(axes, order, strict=False):
+        if key is None:
+            _curves(axis, paper, list(summary))
+            axis.set_title("the paper (Firearm 14k, VGG16):\ntwo queries a type, "
+                           "on the test database", fontsize=9)  # fmt: skip
+            continue
+        asked, fit = key
+        means = {n: {k: 100 * v.mean for k, v in d.items()} for n, d in panels[key].items()}
+        _curves(axis, means, list(summary), spans[asked])
+        axis.set_title(f"here: {ASKED[asked]},\nfitted on {FITTED[fit]}", fontsize=9)
+    axes[0].set_ylabel("mAP (%)")
+    axes[3].set_ylabel("mAP (%)")
+    axes[5].set_axis_off()
+    axes[5].text(0, 1, _widths(panels), va="top", fontsize=8, transform=axes[5].transAxes)
     return figure
 
 
@@ -138,30 +169,23 @@ def confusion_figure(
     return figure
 
 
-def margins_of(entries: Sequence[Entry]) -> Margins:
-    """Return (positive margin, negative margin) → mean mAP in percent, every photograph asked.
+def margin_figure(ours: Margins, said: str, of: tuple[int, int]) -> "Figure | None":
+    """Return heat maps of mAP by both margins, ours and the paper's; None with fewer than two.
 
-    They are those of one label, the one with most pairs of margins: other labels' networks
-    differ in more than that.
+    Args:
+        ours: See ``training.ranking.margins``.
+        said: Of the data.
+        of: Splits, and networks of each, that our figures are means of.
     """
-    found: dict[str, dict[tuple[float, float], list[float]]] = {}
-    for entry in entries:
-        if margins := entry.get("margins"):
-            own = found.setdefault(entry["label"], defaultdict(list))
-            whole = entry["protocols"]["every"]["whole"]
-            own[margins[0], margins[1]].append(100 * whole["map"]["trapezoid"])
-    most = max(found.values(), key=len, default={})
-    return {margins: float(np.mean(values)) for margins, values in most.items()}
-
-
-def margin_figure(ours: Margins, said: str) -> "Figure | None":
-    """Return heat maps of mAP by both margins, ours and the paper's; None with fewer than two."""
     if len(ours) < 2:
         return None
-    figure, axes = _panels(2, said, "mAP by the margins of the double-margin loss")
+    figure, axes = _panels(
+        2, said, "mAP on the test set by the margins of the double-margin loss", across=2
+    )
+    count = f"{of[0]} split{'s' * (of[0] != 1)}, {of[1]} network{'s' * (of[1] != 1)} each"
     for axis, cells, title in (
-        (axes[0], ours, "here, every photograph asked"),
-        (axes[1], MARGINS, "paper (Firearm 14k)"),
+        (axes[0], ours, f"here: every photograph asked, {count}"),
+        (axes[1], MARGINS, "the paper (Firearm 14k): two queries a type"),
     ):
         positive = sorted({pair[0] for pair in cells})
         negative = sorted({pair[1] for pair in cells})
@@ -252,21 +276,92 @@ def _mistaken(entries: Sequence[Entry], name: str) -> list[tuple[str, str, int, 
     return sorted(rows, key=lambda row: (-row[2] / row[3], -row[2], row))
 
 
-def _line(axis: "Axes", name: str, points: Mapping[int, Spread], place: int) -> None:
-    if not points:
-        return
-    axis.errorbar(
-        list(points),
-        [100 * found.mean for found in points.values()],
-        yerr=[100 * (found.half or 0.0) for found in points.values()],
-        color=_colour(place),
-        marker=MARKERS[place % len(MARKERS)],
-        linestyle=DASHES[place % len(DASHES)],
-        capsize=2,
-        elinewidth=0.7,
-        markersize=4,
-        label=name,
-    )
+def _reduced(own: Mapping[str, Spread], prefix: str) -> dict[int, Spread]:
+    """Return dimension → spread of those dimensions that all splits have.
+
+    A small database gives fewer; a mean without its split would look like a fall or a rise.
+    """
+    found = {d: own[f"{prefix}/{d}"] for d in DIMENSIONS if f"{prefix}/{d}" in own}
+    splits = max((spread.count for spread in found.values()), default=0)
+    return {d: spread for d, spread in found.items() if spread.count == splits}
+
+
+def _span(curves: Sequence[Mapping[int, Spread]]) -> tuple[float, float] | None:
+    """Return the least and the highest mean in percent, with room beyond both; None without any."""
+    means = [100 * found.mean for curve in curves for found in curve.values()]
+    if not means:
+        return None
+    room = 0.08 * (max(means) - min(means)) + 1
+    return max(0.0, min(means) - room), min(100.0, max(means) + room)
+
+
+def _curves(
+    axis: "Axes",
+    curves: Mapping[str, Mapping[int, float]],
+    names: Sequence[str],
+    span: tuple[float, float] | None = None,
+) -> None:
+    """Draw curves in percent with their names at their right ends, one above the other.
+
+    Args:
+        axis: Of the panel.
+        curves: Name → dimension → percent.
+        names: Of all figures, so that one has the same colour and mark in each panel.
+        span: Of the panel's figures; None: that of the curves.
+    """
+    for name, curve in curves.items():
+        place = names.index(name)
+        axis.plot(
+            list(curve), list(curve.values()), color=_colour(place), linewidth=1, markersize=3,
+            marker=MARKERS[place % len(MARKERS)], linestyle=DASHES[place % len(DASHES)],
+        )  # fmt: skip
+    low, high = span or axis.get_ylim()
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(DIMENSIONS, [str(d) for d in DIMENSIONS], fontsize=8)
+    # Room for the names.
+    axis.set(xlabel="dimensions", xlim=(14, 5200), ylim=(low, high))
+    axis.grid(alpha=0.3)
+    ends = {name: (max(curve), curve[max(curve)]) for name, curve in curves.items()}
+    ranked = sorted(ends, key=lambda name: ends[name][1])
+    heights = _apart([ends[name][1] for name in ranked], low, high)
+    for name, height in zip(ranked, heights, strict=True):
+        axis.annotate(
+            f"{name} {ends[name][1]:.1f}", ends[name], xytext=(800, height), fontsize=LABEL,
+            va="center", arrowprops={"arrowstyle": "-", "color": _colour(names.index(name)),
+                                     "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3,
+                                     "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def _apart(wanted: Sequence[float], low: float, high: float) -> list[float]:
+    """Return places as near the wanted ones, which rise, as names can stand within limits."""
+    from sklearn.isotonic import isotonic_regression
+
+    if not wanted:
+        return []
+    step = min(APART, 1 / len(wanted)) * (high - low)
+    steps = step * np.arange(len(wanted))
+    least, most = low + step / 2, high - step / 2 - steps[-1]
+    free = isotonic_regression(np.asarray(wanted) - steps, y_min=least, y_max=max(least, most))
+    places: list[float] = (free + steps).tolist()
+    return places
+
+
+def _widths(panels: Mapping[tuple[str, str], Mapping[str, Mapping[int, Spread]]]) -> str:
+    """Say how wide the intervals are, which curves that overlap would hide."""
+    lines = [
+        "Beside each curve: its method and its mAP at",
+        "the most dimensions that all splits have.",
+        "",
+        "Half the 95 % interval of these means,",
+        "least to most:",
+    ]
+    for (asked, fit), own in panels.items():
+        halves = [100 * s.half for curve in own.values() for s in curve.values() if s.half]
+        said = f"± {min(halves):.1f} to {max(halves):.1f} points" if halves else "not known"
+        lines += [f"  {ASKED[asked]}, {FITTED[fit]}:", f"    {said}"]
+    return "\n".join([*lines, "", "Splits differ more than methods do: what two", "methods differ "
+                      "by stands, paired, in tables.md."])  # fmt: skip
 
 
 def _panels(

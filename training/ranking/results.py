@@ -101,7 +101,9 @@ def join(paths: Sequence[Path]) -> list[dict[str, Any]]:
     seen: dict[tuple[Any, ...], Path] = {}
     for path in paths:
         for entry in read_results(path):
-            key = (entry["label"], entry["data"]["digest"], entry["split_seed"], entry["seed"])
+            # Runs of one label and seed may differ in their figures, such as the margins.
+            names = ("label", "split_seed", "seed", "run")
+            key = (entry["data"]["digest"], *(entry.get(name) for name in names))
             if key in seen:
                 raise BadInput(
                     f"{path} and {seen[key]} both hold {entry['label']} of split "

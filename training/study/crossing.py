@@ -18,6 +18,7 @@ from models.types import Types
 from training.errors import BadInput
 from training.folder import Photo
 from training.material import rounded
+from training.naming import known_families
 from training.study.sources import Fold, tested
 from training.study.verdicts import RULES, Seen, figures
 
@@ -94,7 +95,7 @@ def _run(crossing: Crossing, fold: Fold, console: Console) -> dict[str, Any]:
         photos=tuple(crossing.photos[place] for place in asked),
         described=tuple(rounded(rows[place]) for place in asked),
         types=frozenset(crossing.photos[place].name for place in known),
-        families={name: crossing.types.family(name) for name in crossing.types.names},
+        families=known_families(crossing.types),
         coarse=crossing.coarse,
     )
     return {

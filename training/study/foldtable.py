@@ -96,8 +96,11 @@ def summarise(results: Sequence[Result], rule: str) -> dict[str, Any]:
     for frames in ("whole", "with_regions"):
         summary[f"{frames} small firearms"] = _ratio(small, frames, "photographs")
     types = [each["types"] for each in own if each["types"]["typed"] >= TYPED]
-    for name, of in (("right", "typed"), ("family_right", "typed"), ("known_right", "known")):
-        shares = [each[name] / each[of] for each in types if each[of]]
+    # Results from before families could be unknown ask all that are typed.
+    asked = [{**each, "family_known": each.get("family_known", each["typed"])} for each in types]
+    for name, of in (("right", "typed"), ("family_right", "family_known"),
+                     ("known_right", "known")):  # fmt: skip
+        shares = [each[name] / each[of] for each in asked if each[of]]
         summary[f"types {name}"] = round(float(np.mean(shares)), DIGITS) if shares else None
     summary["types sources"] = len(types)
     if len(own) > 1:

@@ -5,7 +5,7 @@ any time.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,16 @@ from models.spec import NetworkSpec
 from training.data.sets import RetrievalData
 from training.errors import BadInput
 from training.ranking.candidates import Candidate, OffTheShelf, Trained
-from training.study.methods import OFF_THE_SHELF, Method, Schedule, methods
+from training.stages.settings import RetrieveSettings
+from training.study.methods import OFF_THE_SHELF, Method, Schedule, methods, pairs_shown
 
 if TYPE_CHECKING:
     from training.ranking.evaluate import How
     from training.stages.settings import Settings
+
+
+RANDOM = "random"
+"""Weights that a trained method begins with may be these; without training they are None."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Study:
         results: Folder of the results.
         cache: Folder of decoded photographs; None: each run decodes anew.
         threads: Threads of each operation on the CPU; 0: as torch chooses.
+        device: See ``models.device.resolve_device``.
         keep: Keep the runs' directories.
     """
 
@@ -45,6 +51,7 @@ class Study:
     results: Path
     cache: Path | None = None
     threads: int = 0
+    device: str = "auto"
     keep: bool = False
 
 
@@ -68,23 +75,99 @@ def run_study(
         BadInput: A label is unknown, or the photographs cannot be used.
         ModelError: The network cannot be made.
     """
-    trained = [method.label for method in methods(study.schedule)]
-    known = (*OFF_THE_SHELF, *trained)
-    for label in labels:
-        if label not in known:
-            raise BadInput(f"method {label!r} is unknown; choose from {', '.join(known)}")
+    trained, asked = _asked(study, labels)
     for seed in seeds:
         data = read(seed)
-        for label in labels or known:
+        for label in asked:
             if _done(study, label, seed):
                 continue
             candidate: Candidate
             if label in trained:
                 candidate = _trained(study, label, data, seed, console)
             else:
-                size = study.schedule.retrieve["largest"]
-                candidate = OffTheShelf(study.backbone, study.weights, label, size)
+                weights = None if study.weights == RANDOM else study.weights
+                candidate = OffTheShelf(study.backbone, weights, label, _largest(study))
             _measure(study, candidate, data, seed, console)
+
+
+def plan(
+    study: Study,
+    read: Callable[[int], RetrievalData],
+    seeds: Sequence[int],
+    labels: Sequence[str],
+) -> Iterator[str]:
+    """Read the photographs, make the network, and yield lines on what would be run.
+
+    Nothing is written or trained.
+
+    Raises:
+        BadInput: As ``run_study`` does.
+        ModelError: The network cannot be made, or its weights cannot be had.
+    """
+    from models.device import resolve_device
+    from training.stages.start import starting_network
+
+    trained, asked = _asked(study, labels)
+    splits = {seed: read(seed) for seed in seeds}
+    device = resolve_device(study.device)
+    chosen = [method for method in methods(study.schedule) if method.label in asked]
+    first = next(iter(chosen), methods(study.schedule)[0])
+    starting_network(_spec(study, first), study.weights)
+    yield f"network {study.backbone} with weights {study.weights}, on {device}"
+    for seed, data in splits.items():
+        yield (
+            f"split {seed} of {data.name}: {len(data.train)} photographs of "
+            f"{_types(data)} types to learn from, {len(data.test.queries)} queries in "
+            f"{len(data.test.database)} to test"
+        )
+    if len(splits) > 1 and len({data.train for data in splits.values()}) == 1:
+        yield "all splits are the data set's own one: they differ in the seed of chance only"
+    for label in asked:
+        if label not in trained:
+            yield f"{label}: {_largest(study)} px, not trained"
+    types = max(map(_types, splits.values()))
+    for method in chosen:
+        yield _planned(method, types)
+
+
+def _planned(method: Method, types: int) -> str:
+    settings = method.settings
+    if method.network is not None:
+        return f"{method.label}: the network of {method.network}, {method.neighbours} neighbours"
+    begins = f", after {method.after}" if method.after else ""
+    batch, shown = settings.batch, ""
+    if isinstance(settings, RetrieveSettings):
+        if settings.sampling == "balanced":
+            batch = settings.types_per_batch * settings.images_per_type
+        elif settings.sampling == "pairs":
+            shown = f"; {pairs_shown(settings, types):,} pairs in all epochs"
+    return (
+        f"{method.label}{begins}: {method.pooling}, {settings.smallest} to {settings.largest} px, "
+        f"{settings.epochs} epochs in batches of {batch}, {settings.optimiser}{shown}"
+    )
+
+
+def _types(data: RetrievalData) -> int:
+    return len({photo.name for photo in data.train})
+
+
+def _largest(study: Study) -> int:
+    """Return the longest side in pixels that networks are measured at."""
+    return RetrieveSettings(**study.schedule.retrieve).largest
+
+
+def _asked(study: Study, labels: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """Return the labels of methods that are trained, and those asked for.
+
+    Raises:
+        BadInput: One is unknown.
+    """
+    trained = [method.label for method in methods(study.schedule)]
+    known = (*OFF_THE_SHELF, *trained)
+    for label in labels:
+        if label not in known:
+            raise BadInput(f"method {label!r} is unknown; choose from {', '.join(known)}")
+    return trained, labels or known
 
 
 def _done(study: Study, label: str, seed: int) -> bool:
@@ -113,6 +196,7 @@ def _trained(study: Study, label: str, data: RetrievalData, seed: int, console: 
             init=init,
             seed=seed,
             threads=study.threads,
+            device=study.device,
             cache=None if study.cache is None else str(study.cache),
             tensorboard=study.keep,
         )
@@ -152,13 +236,13 @@ def _measure(
     shutil.rmtree(beside, ignore_errors=True)
     # Flags are measured by sources held out, which splits of types are not.
     asked = replace(data, harmless=(), untyped=())
-    evaluate([candidate], lambda _: asked, [seed], beside, console, how=_how())
+    evaluate([candidate], lambda _: asked, [seed], beside, console, how=_how(study))
     out.parent.mkdir(parents=True, exist_ok=True)
     beside.rename(out)
 
 
-def _how() -> "How":
+def _how(study: Study) -> "How":
     from training.ranking.evaluate import How
 
     # The sheets show photographs, which do not belong among results that are kept.
-    return How(device="cpu", sheets=0)
+    return How(device=study.device, sheets=0)

@@ -44,7 +44,7 @@ class Seen:
         photos: N of them.
         described: Of each float32[1 + R, D], the whole first.
         types: That have prototypes.
-        families: Of types.
+        families: Of types, where they are known; others are not asked for theirs.
         coarse: Types whose name begins so say only that it is a firearm.
     """
 
@@ -128,22 +128,19 @@ def _types(frames: Frames, seen: Seen) -> dict[str, Any]:
     ]
     right = {place: best[place] == seen.photos[place].name for place in typed}
     family = {
-        place: _family(best[place], seen) == _family(seen.photos[place].name, seen)
+        place: seen.families.get(best[place] or "") == seen.families[seen.photos[place].name]
         for place in typed
+        if seen.photos[place].name in seen.families
     }
     known = [place for place in typed if seen.photos[place].name in seen.types]
     return {
         "typed": len(typed),
         "right": sum(right.values()),
+        "family_known": len(family),
         "family_right": sum(family.values()),
         "known": len(known),
         "known_right": sum(right[place] for place in known),
     }
-
-
-def _family(name: str | None, seen: Seen) -> str | None:
-    """Return the family of a type; the type itself where none is known, as ``Types`` says it."""
-    return None if name is None else seen.families.get(name, name)
 
 
 def _best_models(frames: Frames, coarse: str) -> list[str | None]:

@@ -95,6 +95,22 @@ def test_types_are_told_of_those_that_can_be():
     assert shares["family_right"] > shares["type_right"] > 0
 
 
+def test_a_family_is_asked_of_types_whose_family_is_known():
+    frames, firearm, photos, policy = example(2)
+    nothing = dict.fromkeys(TYPES)
+    right, shares = types_told(frames, photos, policy, nothing, ())
+    assert (
+        shares["queries"]
+        == len(right)
+        == sum(gun and p.name in TYPES for gun, p in zip(firearm, photos, strict=True))
+    )
+    assert shares["family_right"] is None
+    alone = {**nothing, "ak": "rifle"}
+    aks = [n for n in right if photos[n].name == "ak"]
+    found = types_told(frames, photos, policy, alone, ())[1]
+    assert found["family_right"] == round(sum(right[n] for n in aks) / len(aks), 4)
+
+
 def test_lookalikes_are_counted_apart():
     photos = [photo("toy_gun_obvious", firearm=False)] * 2 + [photo("room", firearm=False)] * 98
     scores = np.array([0.9, 0.2, 0.8] + [0.1] * 97)

@@ -4,6 +4,8 @@ import shutil
 import pytest
 
 from tests.training.data.conftest import TEST, TRAIN, VALIDATION, draw, make_held, write_truth
+from tests.training.data.test_verify import manifest_of
+from training.data.digests import unpack
 from training.data.firearm14k import read_firearm14k
 from training.errors import BadInput
 
@@ -24,7 +26,7 @@ def refused(miniature, text):
 def test_reads_the_published_layout(miniature):
     data = read_firearm14k(miniature)
 
-    assert data.name == "Firearm 14k"
+    assert data.name == miniature.parent.name
     assert [photo.name for photo in data.train] == [k for k, n in TRAIN.items() for _ in range(n)]
     for part, types in ((data.validation, VALIDATION), (data.test, TEST)):
         assert sorted(query.name for query in part.queries) == sorted([*types, *types])
@@ -34,6 +36,33 @@ def test_reads_the_published_layout(miniature):
             assert names == {query.name} and len(relevant) == types[query.name] - 2
     assert all(photo.firearm and photo.group == photo.digest for photo in data.train)
     assert read_firearm14k(miniature.parent) == data
+
+
+@pytest.fixture
+def published(miniature, tmp_path, monkeypatch):
+    """Let the miniature be the published data set."""
+    removed = "validation/query_info/removed_query/GSh-18+pistol_0077.jpg"
+    draw(miniature / removed, "wrong")
+    manifest = manifest_of(miniature, tmp_path / "manifest.npz")
+    monkeypatch.setattr("training.data.firearm14k.unpack", lambda: unpack(manifest))
+    return miniature
+
+
+def test_a_set_is_called_firearm_14k_only_where_its_photographs_are_the_published(published):
+    assert read_firearm14k(published).name == "Firearm 14k"
+    left = ["train/AK+47/AK+47_0003.jpg"]
+    assert read_firearm14k(published, leave_out=left).name == "Firearm 14k"
+    (published / left[0]).unlink()
+    assert read_firearm14k(published, leave_out=left).name == "Firearm 14k"
+    assert read_firearm14k(published).name == published.parent.name
+    draw(published / left[0], "another picture")
+    assert read_firearm14k(published).name == published.parent.name
+
+
+def test_a_set_is_called_as_its_folder(miniature):
+    moved = miniature.rename(miniature.parent / "drawn")
+    assert read_firearm14k(moved).name == "drawn"
+    assert read_firearm14k(moved, name="mine").name == "mine"
 
 
 def test_what_a_query_should_find_agrees_with_the_ground_truth(miniature):

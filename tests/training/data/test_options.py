@@ -56,7 +56,7 @@ def test_firearms_of_no_known_type_are_read_where_asked_for(folder, miniature):
 
 def test_a_copy_of_firearm_14k_keeps_its_own_split(miniature):
     data = read_data(miniature)
-    assert data.name == "Firearm 14k"
+    assert data.name == miniature.parent.name
     assert read_data(miniature, split_seed=7) == data
 
 

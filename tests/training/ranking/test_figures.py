@@ -1,4 +1,5 @@
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ from training.ranking.figures import (
     described,
     distance_figure,
     margin_figure,
-    margins_of,
     pca_figure,
     reliability_figure,
     roc_figure,
     write_figures,
 )
+from training.ranking.margins import margins_of, networks_of
 from training.ranking.paper import MARGINS, method
 from training.ranking.summary import summarise
 
@@ -75,17 +76,52 @@ def test_no_histogram_is_cut_off_by_a_flatter_one_before_it(entries):
         assert axis.get_ylim()[1] > highest
 
 
-def test_curves_show_the_summary_and_the_papers_figures(entries):
+def curves(axis):
+    """The curves of a panel as lists of heights, in the order in which they were drawn."""
+    return [line.get_ydata().tolist() for line in axis.lines]
+
+
+def test_the_papers_curves_stand_apart_from_ours(entries):
     summary = summarise(entries)
     figure = pca_figure(summary, "said")
-    line = figure.axes[1].containers[0].lines[0]
-    papers = [line for line in figure.axes[1].lines if line.get_linestyle() == ":"]
-    expected = 100 * summary["mac"]["every/pca/test database/16"].mean
-    assert line.get_ydata().tolist() == pytest.approx([expected])
-    given = [line.get_ydata().tolist() for line in papers if len(line.get_ydata())]
-    assert given == [list(method(name).reduced.values()) for name in ("mac", "cls+double")]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()][-3:] == ["mac", "cls+double", "narrow"]
+    ours, paper = figure.axes[0], figure.axes[2]
+    assert "two queries a type" in ours.get_title()
+    assert "paper" in paper.get_title() and "two queries a type" in paper.get_title()
+    expected = 100 * summary["mac"]["paper/pca/test database/16"].mean
+    assert curves(ours)[0] == pytest.approx([expected])
+    given = [list(method(name).reduced.values()) for name in ("mac", "cls+double")]
+    assert curves(paper) == given
+    for axis in (figure.axes[3], figure.axes[4]):
+        assert "every photograph asked" in axis.get_title()
+        assert len(curves(axis)) == 3
+
+
+def test_each_curve_is_named_beside_its_end_and_no_name_is_on_another(entries):
+    figure = pca_figure(summarise(entries), "said")
+    for axis in (figure.axes[place] for place in (0, 1, 3, 4)):
+        assert sorted(text.get_text().split()[0] for text in axis.texts) == [
+            "cls+double", "mac", "narrow",
+        ]  # fmt: skip
+        figure.draw_without_rendering()
+        boxes = sorted((text.get_window_extent() for text in axis.texts), key=lambda box: box.y0)
+        assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
+
+
+def test_a_dimension_that_some_splits_lack_is_not_drawn(entries):
+    lacking = copy.deepcopy(entries[:2])
+    for one in entries[:2]:
+        assert "16" in one["protocols"]["every"]["pca"]["test database"]
+    whole = lacking[0]["protocols"]["every"]["pca"]["test database"]
+    whole["32"] = copy.deepcopy(whole["16"])
+    figure = pca_figure(summarise(lacking), "said")
+    assert figure.axes[3].lines[0].get_xdata().tolist() == [16]
+
+
+def test_without_pca_there_is_no_picture_of_it(entries):
+    bare = copy.deepcopy(entries[:1])
+    for part in bare[0]["protocols"].values():
+        part["pca"] = {}
+    assert pca_figure(summarise(bare), "said") is None
 
 
 def test_confusions_are_summed_over_splits(entries):
@@ -113,10 +149,11 @@ def test_margins_are_a_mean_for_each_pair(entries):
     assert found[0.8, 1.2] == pytest.approx(100 * np.mean([whole(e) for e in entries[:2]]))
     assert set(found) == {(0.8, 1.2), (0.5, 0.9)}
     assert found[0.5, 0.9] == pytest.approx(100 * whole(entries[4]))
-    shown = texts(margin_figure(found, "said"))
+    shown = texts(margin_figure(found, "said", networks_of(entries)))
+    assert "here: every photograph asked, 3 splits, 1 network each" in shown
     assert f"{found[0.8, 1.2]:.1f}" in shown
     assert all(f"{value:.1f}" in shown for value in MARGINS.values())
-    assert margin_figure({(0.8, 1.2): 50.0}, "said") is None
+    assert margin_figure({(0.8, 1.2): 50.0}, "said", (1, 1)) is None
 
 
 def test_curves_of_flags_end_at_everything(entries):
@@ -135,6 +172,8 @@ def test_what_was_not_measured_is_not_drawn():
 
 
 def test_titles_say_data_and_number(entries):
-    assert described(entries) == "made up, n = 72 test photographs in 3 splits"
+    assert described(entries) == "made up, n = 24 test photographs in each of 3 splits"
+    more = {**entries[1], "data": {**entries[1]["data"], "test": 30}}
+    assert "n = 24 to 30 test photographs in each of 2" in described([entries[0], more])
     assert described(entries[2:4]) == "made up, n = 24 test photographs, 3 types"
     assert "ECE" in " ".join(texts(reliability_figure(entries, "said")))

@@ -35,6 +35,15 @@ def test_results_come_back_and_join(tmp_path):
         join([one, other, both])
 
 
+def test_runs_of_one_label_and_seed_that_differ_in_their_margins_are_joined(tmp_path):
+    runs = [{**entry("cls+double", 0, seed=0), "run": name} for name in ("narrow", "wide")]
+    content = {"format": "evaluation/1", "entries": runs}
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    assert [each["run"] for each in join([tmp_path])] == ["narrow", "wide"]
+    with pytest.raises(BadInput, match="both hold cls\\+double of split 0"):
+        join([tmp_path, tmp_path])
+
+
 def test_results_that_are_there_are_kept(tmp_path):
     (tmp_path / "evaluation.json").write_text("{}")
     with pytest.raises(BadInput, match="--replace"):

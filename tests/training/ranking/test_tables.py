@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from tests.training.ranking.examples import entry
@@ -31,16 +33,16 @@ def rows(markdown):
     return cells[2:]
 
 
-def test_the_papers_figures_stand_beside_ours(entries):
+def test_the_papers_figures_stand_beside_ours_that_are_asked_so(entries):
     summary = summarise(entries)
-    found = {row[0]: row for row in rows(tables_1_and_2(summary, "every"))}
+    found = {row[0]: row for row in rows(tables_1_and_2(summary, "paper"))}
     assert len(found) == len(METHODS) + 1
     own = found["classification + double margin"]
-    mean = summary["cls+double"]["every/map"]
+    mean = summary["cls+double"]["paper/map"]
     assert own[1] == f"{100 * mean.mean:.1f} ± {100 * mean.half:.1f}"
     assert own[2] == "68.4"
-    assert own[4] == f"{100 * summary['cls+double']['every/recall/1'].mean:.1f} ± " + (
-        f"{100 * summary['cls+double']['every/recall/1'].half:.1f}"
+    assert own[4] == f"{100 * summary['cls+double']['paper/recall/1'].mean:.1f} ± " + (
+        f"{100 * summary['cls+double']['paper/recall/1'].half:.1f}"
     )
     assert own[5::2] == ["95", "98.75", "98.75", "100"]
     assert found["single margin, one stage (Siamese-MAC) [retr-s]"][2] == "35.1"
@@ -49,18 +51,50 @@ def test_the_papers_figures_stand_beside_ours(entries):
     assert "±" not in found["arcface"][1]
 
 
+def test_no_figure_of_two_queries_stands_beside_one_of_every_photograph(entries):
+    text = tables_1_and_2(summarise(entries), "every")
+    assert "paper" not in text and "68.4" not in text
+    assert {row[0] for row in rows(text)} == {
+        "single margin, one stage (Siamese-MAC) [retr-s]",
+        "classification + double margin",
+        "arcface",
+    }
+
+
 def test_pca_has_our_rows_and_the_papers(entries):
     found = rows(table_3(summarise(entries), "train"))
     own = [row for row in found if row[0] == "classification + double margin"]
-    assert [row[1] for row in own] == ["two queries a type", "every photograph asked", "paper"]
+    assert [row[1] for row in own] == [
+        "two queries a type",
+        "every photograph asked",
+        "paper, two queries",
+    ]
     assert own[2][2:] == ["68.63", "69.15", "70.14", "70.07", "68.48", "61.59"]
     assert own[1][2:7] == ["–"] * 5
     assert own[1][7] != "–"
 
 
+def test_a_mean_of_fewer_splits_says_so(entries):
+    two = copy.deepcopy(entries[:2])
+    own = two[0]["protocols"]["every"]["pca"]["train"]
+    own["32"] = copy.deepcopy(own["16"])
+    found = rows(table_3(summarise(two), "train"))
+    row = next(row for row in found if row[1] == "every photograph asked")
+    assert row[6].endswith(" (of 1)") and "of" not in row[7]
+
+
 def test_all_ranks_are_shown(entries):
     found = rows(rank_table(summarise(entries)))
-    assert ["MFC", "paper, 512-d", "81.25", "85", "86.25", "95", "96.25", "98.75"] in found
+    assert [
+        "MFC",
+        "paper, two queries, 512-d",
+        "81.25",
+        "85",
+        "86.25",
+        "95",
+        "96.25",
+        "98.75",
+    ] in found
 
 
 def test_differences_have_a_sign(entries):
@@ -89,6 +123,13 @@ def test_types_are_means_over_the_splits_that_test_them(entries):
         assert found[name][3] == f"{100 * sum(values) / len(values):.1f}"
 
 
+def test_seeds_of_one_split_are_called_so(entries):
+    said = "differ in the seed of chance only"
+    assert said not in report(entries)
+    same = [{**each, "data": {**each["data"], "digest": "sha256:0"}} for each in entries]
+    assert said in report(same)
+
+
 def test_a_report_has_every_table_that_there_are_figures_for(entries):
     titles = [line for line in report(entries, "arcface").splitlines() if line.startswith("## ")]
     assert len(titles) == 9
@@ -96,3 +137,4 @@ def test_a_report_has_every_table_that_there_are_figures_for(entries):
     assert "## Flags" not in bare
     assert "## Calibration" not in bare
     assert "## More than" not in bare
+    assert "## What each part gains" not in bare and "## Margins" not in bare

@@ -81,6 +81,36 @@ def test_what_study_cannot_do(capsys, pictures, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_of_the_papers_schedule_says_what_it_would_do(capsys, pictures, tmp_path):
+    code, out, err = run(
+        capsys, *study(pictures, tmp_path, "--schedule", "paper", "--backbone", "vgg16",
+                       "--weights", "random", "--device", "cpu", "--splits", "0,1", "--dry-run"),
+    )  # fmt: skip
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0] == "network vgg16 with weights random, on cpu"
+    assert sum(line.startswith("split ") for line in lines) == 2
+    assert "mac: 384 px, not trained" in lines
+    assert "cls: mac, 256 to 384 px, 50 epochs in batches of 128, sgd" in lines
+    (double,) = (line for line in lines if line.startswith("cls+double, "))
+    types = int(lines[1].split(" photographs of ")[1].split()[0])
+    assert double == (
+        "cls+double, after cls: mac, 256 to 384 px, 30 epochs in batches of 64, sgd; "
+        f"{30 * 360 * types:,} pairs in all epochs"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_finds_what_a_run_would(capsys, pictures, tmp_path):
+    def said(*more):
+        return told(capsys, *study(pictures, tmp_path, "--dry-run", *more))
+
+    assert "method 'clsdouble' is unknown" in said("--method", "clsdouble")
+    assert "none.pth" in said("--weights", tmp_path / "none.pth", "--splits", "0")
+    assert "resnet999" in said("--backbone", "resnet999", "--weights", "random", "--splits", "0")
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_are_nowhere_are_told_before_results_are_begun(capsys, pictures, tmp_path):
     weights = tmp_path / "none.pth"
     for method in ("mac", "cls"):

@@ -69,6 +69,14 @@ def test_sources_with_few_models_do_not_count_for_types():
     assert found["types known_right"] == 0.7
 
 
+def test_families_that_are_not_known_have_no_share():
+    types = (200, 80, 0, 100, 70)
+    known = [result("a", 9, soft=verdict(types=types)), result("b", 8, soft=verdict())]
+    known[0]["rules"]["soft"]["types"]["family_known"] = 0
+    assert summarise(known, "soft")["types family_right"] == 0.6
+    assert summarise(known[:1], "soft")["types family_right"] is None
+
+
 def crossed(folds):
     """Return what other folds' thresholds and scores do, by loops; folds are firearms and rest."""
     recalls, rates, errors, pooled = [], [], [], []

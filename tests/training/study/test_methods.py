@@ -1,9 +1,10 @@
 """The methods that are compared: their labels, settings and order."""
 
+from training.data.types14k import firearm14k_facts
 from training.method.catalogue import figures_of
 from training.ranking import paper
-from training.stages.settings import RetrieveSettings
-from training.study.methods import OFF_THE_SHELF, SCALED, methods
+from training.stages.settings import ClassifySettings, RetrieveSettings
+from training.study.methods import OFF_THE_SHELF, PAPER, SCALED, methods, pairs_shown
 
 METHODS = methods(SCALED)
 BY_LABEL = {method.label: method for method in METHODS}
@@ -69,3 +70,22 @@ def test_the_schedule_is_the_papers_but_for_what_it_names():
     differ = {name for name, value in settings.to_json().items() if value != usual[name]}
     assert differ <= set(SCALED.retrieve)
     assert settings.augmentation == "paper"
+
+
+def test_the_papers_schedule_is_the_papers():
+    found = {method.label: method for method in methods(PAPER)}
+    assert found["cls"].settings == ClassifySettings.paper()
+    assert found["cls+double"].settings == RetrieveSettings.paper()
+    for label in ("single", "double", "cls+single", "triplet"):
+        usual = RetrieveSettings.paper().to_json()
+        settings = found[label].settings.to_json()
+        differ = {name for name in usual if settings[name] != usual[name]}
+        assert differ <= {"objective", "figures", "sampling"}
+
+
+def test_the_scaled_study_shows_a_small_part_of_the_papers_pairs():
+    """The paper: 180 + 180 of each of 107 types, in 30 epochs."""
+    types = sum(facts.split == "train" for facts in firearm14k_facts().values())
+    papers = pairs_shown(RetrieveSettings.paper(), types)
+    assert papers == 30 * 107 * 360
+    assert pairs_shown(BY_LABEL["cls+double"].settings, 22) / papers < 0.005

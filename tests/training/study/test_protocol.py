@@ -60,6 +60,11 @@ def settings(study, name):
     return json.loads((study.runs / name / "settings.json").read_text())
 
 
+def test_random_weights_are_measured_without_training_too(pictures, quiet, tmp_path):
+    run_study(study_in(tmp_path), reader(pictures), [3], ["mac"], quiet)
+    assert set(results(study_in(tmp_path))) == {"mac-split3"}
+
+
 @pytest.mark.slow
 def test_each_method_has_its_results(study):
     assert set(results(study)) == {"cls-split3", "cls+double-split3"}
