@@ -38,6 +38,10 @@ TIE = 1e-3
 """Difference of similarities below which an added prototype counts as no farther than another:
 copies of one picture differ by less."""
 
+SCORE_UNIT = 80.0
+"""What of a score is as much as a similarity of 1: kept in float16, logits are off by up to 0.008
+where similarities are off by 1e-4."""
+
 
 def neighbours_for(
     policy: Policy, index: PrototypeIndex, embeddings: NDArray[np.float32]
@@ -59,9 +63,9 @@ class Finding:
 
     ``reached`` says of each type that reaches its band by how much it is above its threshold, in
     similarity, support or score; below 0 within the band. ``closest`` is how much less of a
-    change, in similarity or support, would leave it as it is; a score changes by the scale of an
-    added prototype's kernel where a similarity changes by 1. ``copy`` says that an added
-    look-alike is this very picture, to which its regions then add nothing.
+    change, in similarity or support, would leave it as it is; ``SCORE_UNIT`` of a score count as
+    1. ``copy`` says that an added look-alike is this very picture, to which its regions then add
+    nothing.
     """
 
     reason: Literal["match", "lookalike", "no-match", "near-miss"]
@@ -192,7 +196,7 @@ def _closest(excess: Mapping[str, float], reached: Mapping[str, float], policy: 
     band, ordered = policy.near_miss, sorted(reached.values())
     edges = [*map(abs, excess.values()), *(abs(by + band) for by in excess.values())]
     least = min([*edges, *(after - by for by, after in pairwise(ordered))], default=math.inf)
-    return least if policy.head is None else least / policy.head.added.scale
+    return least if policy.head is None else least / SCORE_UNIT
 
 
 def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.index import Neighbours, PrototypeIndex
 from models.policy import HeadRule, Kernel, Policy
 from models.prototypes import Prototypes
-from moderator.rules import find, neighbours_for
+from moderator.rules import SCORE_UNIT, find, neighbours_for
 
 SOFT = Policy(
     threshold=0.05, near_miss=0.1, lookalike_margin=0.02, neighbours=8, temperature=0.05,
@@ -224,7 +224,7 @@ def test_a_head_needs_no_prototypes_unless_a_least_similarity_is_asked() -> None
     free = dataclasses.replace(HEADED, least_similarity=-1.0)
     for rows in (near(), near(toy(0.9))):
         found = find(rows, free, 0.0, {"glock": 2.1})
-        assert (found.reason, found.closest) == ("match", pytest.approx(0.1 / 40))
+        assert (found.reason, found.closest) == ("match", pytest.approx(0.1 / SCORE_UNIT))
         assert find(rows, HEADED, 0.0, {"glock": 2.1}).reason == "no-match"
 
 
