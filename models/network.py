@@ -161,10 +161,11 @@ class RetrievalNetwork(nn.Module):
     def _pooled(self, images: Tensor, *, regions: bool) -> Tensor:
         """Return float[N, F] of the images, or float[N, 1 + R, F] with their regions."""
         features = self.trunk(images)
-        whole = self.pooling(features)
+        whole: Tensor = self.pooling(features)
         if not regions:
             return whole
-        cells = windows(*features.shape[2:], self.spec.regions)
+        rows, columns = features.shape[2:]
+        cells = windows(rows, columns, self.spec.regions)
         return torch.cat([whole.unsqueeze(1), self.pooling.windows(features, cells)], dim=1)
 
     def _projected(self, pooled: Tensor) -> Tensor:

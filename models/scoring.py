@@ -227,5 +227,6 @@ def _log_sum(scaled: NDArray[np.float64]) -> float:
 def _log_sums(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return float64[R, 1], the log of the sum of exp over each row."""
     highest = scaled.max(axis=1, keepdims=True)
-    sums: NDArray[np.float64] = np.log(np.exp(scaled - highest).sum(axis=1, keepdims=True))
-    return highest + sums
+    sums = np.log(np.exp(scaled - highest).sum(axis=1, keepdims=True))
+    total: NDArray[np.float64] = highest + sums
+    return total

@@ -87,8 +87,8 @@ class SelfTest:
             raise BadRelease("the self-test has regions of some of its images only")
         if any(rows.ndim != 2 or rows.shape[1:] not in shapes for rows in self.regions):
             raise BadRelease("the regions and embeddings of the self-test do not fit each other")
-        parts = self.regions or [()] * len(self.images)
-        counts = [len(pixels) + len(its) for pixels, its in zip(self.images, parts, strict=True)]
+        parts = [len(rows) for rows in self.regions] or [0] * len(self.images)
+        counts = [len(pixels) + its for pixels, its in zip(self.images, parts, strict=True)]
         widths = {rows.shape[1:] for rows in self.logits}
         if self.logits and ([len(rows) for rows in self.logits] != counts or len(widths) != 1):
             raise BadRelease("the logits and embeddings of the self-test do not fit each other")
