@@ -327,7 +327,9 @@ def test_a_release_with_a_head_is_held_against_one_without_and_the_reverse(
     ):
         request = Request("earliest", "latest", one.path, against=against.path)
         found, lines = replayed(settings, request, tmp_path)
-        assert (found["posts"], found["changes"][change]) == (len(every), len(every) - guns)
+        assert found["posts"] == len(every)
+        # Some are near a threshold: what shows nothing is as much of one type as of another.
+        assert sum(line["change"] == change for line in lines) == len(every) - guns
         # It is one network: the same prototypes are as near.
         assert found["largest_similarity_difference"] <= 1e-4
         flagged = [line["new"] for line in lines if line["new"]["decision"] == "flag"]
