@@ -130,7 +130,9 @@ class PrototypeIndex:
         """Whether a query compares with every prototype."""
         return self._base.exact
 
-    def query(self, embeddings: NDArray[np.float32], k: int) -> list[Neighbours]:
+    def query(
+        self, embeddings: NDArray[np.float32], k: int, *, added_apart: bool = False
+    ) -> list[Neighbours]:
         """Find the nearest prototypes.
 
         Args:
@@ -138,6 +140,8 @@ class PrototypeIndex:
                 no neighbours, which says nothing of the image: what makes embeddings must see
                 to it that there are none.
             k: How many to find; where fewer prototypes are left, there are fewer.
+            added_apart: Find k of those that ``with_changes`` added and k of the others, however
+                much nearer these are.
 
         Returns:
             Neighbours of each row.
@@ -154,11 +158,15 @@ class PrototypeIndex:
         found: list[Neighbours] = [_NONE] * len(rows)
         sound = np.flatnonzero(np.isfinite(rows).all(axis=1))
         if sound.size:
-            for row, neighbours in zip(sound, self._query(rows[sound], k), strict=True):
+            for row, neighbours in zip(
+                sound, self._query(rows[sound], k, added_apart=added_apart), strict=True
+            ):
                 found[row] = neighbours
         return found
 
-    def query_kinds(self, embeddings: NDArray[np.float32], k: int) -> list[Neighbours]:
+    def query_kinds(
+        self, embeddings: NDArray[np.float32], k: int, *, added_apart: bool = False
+    ) -> list[Neighbours]:
         """Find the nearest firearms and the nearest of all else, k of each.
 
         What weighs the one against the other needs both, however much nearer one of them is.
@@ -166,15 +174,18 @@ class PrototypeIndex:
         Args:
             embeddings: As ``query`` takes them.
             k: How many of each to find; where there are fewer, fewer.
+            added_apart: Likewise.
 
         Returns:
-            Neighbours of each row, up to 2k, best first.
+            Neighbours of each row, up to 2k, or 4k with those added apart, best first.
 
         Raises:
             WrongDimension: The embeddings are of another dimension.
             ValueError: k is below 1, or the embeddings are not a matrix.
         """
-        firearms, others = (part.query(embeddings, k) for part in self._by_kind())
+        firearms, others = (
+            part.query(embeddings, k, added_apart=added_apart) for part in self._by_kind()
+        )
         return [_merged(*pair) for pair in zip(firearms, others, strict=True)]
 
     def with_changes(self, added: Prototypes, removed: Collection[str]) -> "PrototypeIndex":
@@ -253,14 +264,22 @@ class PrototypeIndex:
             self._kinds = firearms, others
         return self._kinds
 
-    def _query(self, rows: NDArray[np.float32], k: int) -> list[Neighbours]:
+    def _query(self, rows: NDArray[np.float32], k: int, *, added_apart: bool) -> list[Neighbours]:
         lists: list[list[tuple[float, str, str, str]]] = [[] for _ in rows]
         self._search_base(rows, k, lists)
         if self._delta is not None:
             most = min(k, len(self._delta.prototypes))
             _extend(lists, self._delta.prototypes, *self._delta.search(rows, most))
         added = self._delta.places if self._delta else ()
-        return [_neighbours(found, k, added) for found in lists]
+        if not added_apart:
+            return [_neighbours(found, k, added) for found in lists]
+        return [
+            _merged(
+                _neighbours([each for each in found if each[1] not in added], k),
+                _neighbours([each for each in found if each[1] in added], k, added),
+            )
+            for found in lists
+        ]
 
     def _search_base(
         self, rows: NDArray[np.float32], k: int, lists: list[list[tuple[float, str, str, str]]]

@@ -15,6 +15,9 @@ from models.errors import BadRelease
 FORMAT = 1
 """Version of the release directory; raised when what reads it could not read it any more."""
 
+HEAD_FORMAT = 2
+"""Version of releases with a head: what reads only ``FORMAT`` would judge without it."""
+
 NAME = "manifest.json"
 CACHE = "index.bin"
 """The one file that may be absent or damaged: it is built from others."""
@@ -75,9 +78,10 @@ def decode(path: Path | str, raw: bytes) -> dict[str, Any]:
         BadRelease: It is not a manifest, of another format, or has been changed.
     """
     manifest = parse(path, raw)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in (FORMAT, HEAD_FORMAT):
         raise BadRelease(
-            f"{path} has format {manifest.get('format')!r} but this version reads {FORMAT}; "
+            f"{path} has format {manifest.get('format')!r} but this version reads {FORMAT} and "
+            f"{HEAD_FORMAT}; "
             "install the moderator that the release was made for"
         )
     if encode(manifest) != raw:

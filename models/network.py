@@ -4,6 +4,7 @@ Knows nothing of files, indexes or where pixels come from.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.backbones import trunk
-from models.errors import BadNetwork
+from models.errors import BadNetwork, BadRelease
+from models.head import Head
 from models.regions import Window, boxes, windows
 from models.spec import NetworkSpec
 
@@ -70,7 +72,8 @@ class RetrievalNetwork(nn.Module):
     """Maps images to embeddings whose cosine says how alike two images are.
 
     It begins in training mode with random weights. ``trunk``, ``pooling`` and ``head`` (``None``
-    without one; with a bias, so that a centred projection fits in) are its parts.
+    without one; with a bias, so that a centred projection fits in) are its parts. That head is a
+    projection; the classifier that a release may have is given by ``classify``.
 
     Args:
         spec: What it is made of.
@@ -79,19 +82,44 @@ class RetrievalNetwork(nn.Module):
         BadNetwork: The backbone is not known or cannot be cut.
     """
 
+    _weight: Tensor | None
+    _bias: Tensor | None
+
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.trunk, channels = trunk(spec.backbone)
+        self.trunk, self.channels = trunk(spec.backbone)
         self.pooling = Pooling(spec.pooling, spec.gem_power)
-        self.head = None if spec.dimension is None else nn.Linear(channels, spec.dimension)
-        self.dimension = channels if spec.dimension is None else spec.dimension
+        self.head = None if spec.dimension is None else nn.Linear(self.channels, spec.dimension)
+        self.dimension = self.channels if spec.dimension is None else spec.dimension
         self._map_sizes: dict[tuple[int, int], tuple[int, int]] = {}
         # Pixels come as 0..255, so the input's figures are brought to that scale; they are the
         # specification's, not weights.
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (spec.input.mean, spec.input.std))
         self.register_buffer("_scale", 1 / (255 * std), persistent=False)
         self.register_buffer("_shift", -mean / std, persistent=False)
+        # The classifier's, which is no part of the network: by its digest, embeddings compare.
+        self.register_buffer("_weight", None, persistent=False)
+        self.register_buffer("_bias", None, persistent=False)
+
+    def classify(self, classifier: Head) -> None:
+        """Give logits by this classifier as well, see ``describe_rows``.
+
+        Raises:
+            BadRelease: It reads features of another number of channels than the trunk gives.
+        """
+        if classifier.channels != self.channels:
+            raise BadRelease(
+                f"the head reads {classifier.channels} channels but the trunk gives "
+                f"{self.channels}; they are of different releases"
+            )
+        self._weight = torch.from_numpy(classifier.weight).to(self.device)
+        self._bias = torch.from_numpy(classifier.bias).to(self.device)
+
+    @property
+    def classes(self) -> int:
+        """How many logits ``describe_rows`` gives; 0 without a classifier."""
+        return 0 if self._weight is None else len(self._weight)
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +135,7 @@ class RetrievalNetwork(nn.Module):
         Returns:
             float32[N, D], L2-normalised; all zero where every feature is.
         """
-        return self._projected(self.pooling(self.trunk(images)))
+        return self._projected(self._pooled(images, regions=False))
 
     def describe(self, images: Tensor) -> Tensor:
         """Embed images and their regions, from one pass through the trunk.
@@ -119,11 +147,26 @@ class RetrievalNetwork(nn.Module):
             float32[N, 1 + R, D], L2-normalised: the whole image as ``forward`` embeds it, then
             its regions in the order of ``models.regions.windows``.
         """
+        return self._projected(self._pooled(images, regions=True))
+
+    def rows(self, images: Tensor, *, regions: bool) -> Tensor:
+        """Embed images and give their logits, from one pass; see ``describe_rows``."""
+        pooled = self._pooled(images, regions=regions)
+        rows = self._projected(pooled)
+        if self._weight is not None:
+            features = functional.normalize(pooled, dim=-1)
+            rows = torch.cat([rows, functional.linear(features, self._weight, self._bias)], dim=-1)
+        return rows if regions else rows.unsqueeze(1)
+
+    def _pooled(self, images: Tensor, *, regions: bool) -> Tensor:
+        """Return float[N, F] of the images, or float[N, 1 + R, F] with their regions."""
         features = self.trunk(images)
+        whole: Tensor = self.pooling(features)
+        if not regions:
+            return whole
         rows, columns = features.shape[2:]
-        whole = self.pooling(features).unsqueeze(1)
-        parts = self.pooling.windows(features, windows(rows, columns, self.spec.regions))
-        return self._projected(torch.cat([whole, parts], dim=1))
+        cells = windows(rows, columns, self.spec.regions)
+        return torch.cat([whole.unsqueeze(1), self.pooling.windows(features, cells)], dim=1)
 
     def _projected(self, pooled: Tensor) -> Tensor:
         projected = pooled if self.head is None else self.head(pooled)
@@ -201,6 +244,28 @@ class RetrievalNetwork(nn.Module):
             rows = 1 + self.region_count(*pixels.shape[1:3])
             return np.zeros((0, rows, self.dimension), np.float32)
         return self._run(self.describe, pixels)
+
+    def describe_rows(
+        self, pixels: NDArray[np.uint8], *, regions: bool = True
+    ) -> NDArray[np.float32]:
+        """Embed images, and their regions, with the logits of the classifier beside.
+
+        Args:
+            pixels: uint8[N, H, W, 3], RGB.
+            regions: Describe their regions as well.
+
+        Returns:
+            float32[N, 1 + R, D + C], contiguous: what ``describe_pixels`` gives, or what ``embed``
+            does where R is 0, then C logits.
+
+        Raises:
+            ValueError, BadNetwork: See ``embed``.
+        """
+        self._check(pixels)
+        if not len(pixels):
+            count = 1 + (self.region_count(*pixels.shape[1:3]) if regions else 0)
+            return np.zeros((0, count, self.dimension + self.classes), np.float32)
+        return self._run(partial(self.rows, regions=regions), pixels)
 
     def _check(self, pixels: NDArray[np.uint8]) -> None:
         if self.training:

@@ -22,6 +22,12 @@ PART_MARGIN = 0.05
 """Chosen so that a collage or a strip of harmless photographs is hardly ever flagged where each of
 them passes by itself; see ``training/results/tried.md``."""
 
+LEVELS = ("mechanism", "family", "type")
+"""How closely a firearm can be named, the surest first."""
+
+MOST_LOGITS = 1000.0
+"""Largest threshold, band or margin where they speak of a head's logits."""
+
 YOUNGER: Mapping[str, Any] = {
     "temperature": None,
     "least_similarity": -1.0,
@@ -30,6 +36,76 @@ YOUNGER: Mapping[str, Any] = {
     "part_margin": PART_MARGIN,
 }
 """What policies written before these were known did, and what they still do without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The logit of a prototype: scale * cosine similarity - offset.
+
+    Raises:
+        BadRelease: The scale is not in 1e-3..1e4, or the offset not in -1e4..1e4.
+    """
+
+    scale: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        _within("kernel's scale", self.scale, 1e-3, 1e4)
+        _within("kernel's offset", self.offset, -1e4, 1e4)
+
+
+@dataclass(frozen=True)
+class HeadRule:
+    """How logits of a head and prototypes join to one score, see ``models.scoring.Scorer``.
+
+    Args:
+        temperature: Of the log-sum-exp over the entries of a type and of a kind, 0.01..100.
+        added: Logits of prototypes that were added to the release.
+        own: Logits of the release's own; None: they count nothing, and are evidence only.
+        levels: Level of ``LEVELS`` → temperature of its probabilities, 0.01..100; one that is
+            left out is not told.
+
+    Raises:
+        BadRelease: A figure is out of its range, or a level is not known.
+    """
+
+    temperature: float
+    added: Kernel
+    own: Kernel | None = None
+    levels: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", dict(sorted(self.levels.items())))
+        _within("head's temperature", self.temperature, 0.01, 100)
+        for name, temperature in self.levels.items():
+            if name not in LEVELS:
+                known = ", ".join(LEVELS)
+                raise BadRelease(f"the policy's head names level {name!r}, not one of {known}")
+            _within(f"temperature of {name}", temperature, 0.01, 100)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that ``from_json`` reads."""
+        return {
+            "temperature": float(self.temperature),
+            "added": _kernel_json(self.added),
+            "own": None if self.own is None else _kernel_json(self.own),
+            "levels": {name: {"temperature": float(t)} for name, t in self.levels.items()},
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "HeadRule":
+        """Read the form that ``to_json`` gives; what else it holds is ignored."""
+        own = raw["own"]
+        return cls(
+            raw["temperature"],
+            Kernel(raw["added"]["scale"], raw["added"]["offset"]),
+            None if own is None else Kernel(own["scale"], own["offset"]),
+            {name: each["temperature"] for name, each in raw["levels"].items()},
+        )
+
+
+def _kernel_json(kernel: Kernel) -> dict[str, float]:
+    return {"scale": float(kernel.scale), "offset": float(kernel.offset)}
 
 
 @dataclass(frozen=True)
@@ -56,6 +132,9 @@ class Policy:
             decides by itself where none is nearer; 0: none does.
         part_margin: How much more similarity (or support) a part of a picture that has a view of
             its own, as a cell of a collage has, needs than the whole, -2..2.
+        head: How the release's head is judged by; None: it is not. With it, thresholds,
+            ``near_miss``, the score and the margins of regions and parts speak of its score, in
+            logits up to 1000, and ``temperature`` is None.
 
     Raises:
         BadRelease: A figure is out of its range or not finite.
@@ -73,14 +152,18 @@ class Policy:
     region_margin: float | None = None
     near_radius: float = NEAR_RADIUS
     part_margin: float = PART_MARGIN
+    head: HeadRule | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", dict(sorted(self.thresholds.items())))
-        most = 1 if self.temperature is None else 2
+        wide = 2 if self.head is None else MOST_LOGITS
+        most = 1 if self.temperature is None and self.head is None else wide
+        if self.head is not None and self.temperature is not None:
+            raise BadRelease("the policy judges by a head and by the soft rule; choose one")
         _within("threshold", self.threshold, -most, most)
         for name, threshold in self.thresholds.items():
             _within(f"threshold of {name!r}", threshold, -most, most)
-        _within("near_miss", self.near_miss, 0, 2)
+        _within("near_miss", self.near_miss, 0, wide)
         _within("lookalike_margin", self.lookalike_margin, -2, 2)
         _within("score_slope", self.score_slope, 1e-6, 1e6)
         _within("score_offset", self.score_offset, -1e6, 1e6)
@@ -91,13 +174,18 @@ class Policy:
             _within("temperature", self.temperature, LEAST_TEMPERATURE, 1)
         _within("least_similarity", self.least_similarity, -1, 1)
         if self.region_margin is not None:
-            _within("region_margin", self.region_margin, -2, 2)
+            _within("region_margin", self.region_margin, -wide, wide)
         _within("near_radius", self.near_radius, 0, 2)
-        _within("part_margin", self.part_margin, -2, 2)
+        _within("part_margin", self.part_margin, -wide, wide)
 
     def threshold_of(self, name: str) -> float:
         """Return the similarity (or support) that a type needs."""
         return self.thresholds.get(name, self.threshold)
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether neighbours are asked for of each kind, as what weighs kinds needs both."""
+        return self.temperature is not None or self.head is not None
 
     @property
     def version(self) -> str:
@@ -120,6 +208,7 @@ class Policy:
             "score_offset": float(self.score_offset),
             "neighbours": int(self.neighbours),
             **self._younger(),
+            **({} if self.head is None else {"head": self.head.to_json()}),
         }
 
     def _younger(self) -> dict[str, float]:
@@ -143,6 +232,7 @@ class Policy:
                 score_offset=raw["score_offset"],
                 neighbours=raw["neighbours"],
                 **{name: raw.get(name, default) for name, default in YOUNGER.items()},
+                head=None if raw.get("head") is None else HeadRule.from_json(raw["head"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadRelease(f"the policy is not described as it should be: {error!r}") from error

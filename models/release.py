@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from models import manifest as manifests
 from models.errors import BadNetwork, BadRelease, ModelError
+from models.head import FILE as HEAD
+from models.head import TYPES, Head
 from models.index import PrototypeIndex
-from models.manifest import CACHE, FORMAT, REMEDY
+from models.manifest import CACHE, FORMAT, HEAD_FORMAT, REMEDY
 from models.policy import Policy
 from models.prototypes import Prototypes
 from models.selftest import SelfTest
-from models.spec import NetworkSpec
+from models.spec import MAX_DIMENSION, NetworkSpec
 from models.types import Types
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Release:
     """A release that was read and verified.
 
     ``id`` is the first 16 hex of the SHA-256 of ``manifest.json``; ``network_digest`` names the
-    network: embeddings of the same digest can be compared.
+    network: embeddings of the same digest can be compared. ``head`` is None of releases without.
     """
 
     id: str
@@ -56,6 +58,20 @@ class Release:
     policy: Policy
     report: Mapping[str, Any]
     selftest: SelfTest
+    head: Head | None = None
+
+    @property
+    def rows_digest(self) -> str:
+        """Names what is kept of a picture: that of the network, or of network and head."""
+        if self.head is None:
+            return self.network_digest
+        both = f"{self.network_digest} {self.head.digest}".encode()
+        return f"sha256:{hashlib.sha256(both).hexdigest()}"
+
+    @property
+    def classes(self) -> int:
+        """Logits of a row beside its embedding; 0 without a head."""
+        return 0 if self.head is None else len(self.head)
 
     @property
     def digest(self) -> str:
@@ -82,6 +98,8 @@ class Release:
         network = _network(self.path, self.spec, self.manifest["files"][manifests.WEIGHTS])
         network = (for_serving(network) if fold else network).to(target)
         try:
+            if self.head is not None:
+                network.classify(self.head)
             self.selftest.check(network, target.type, "float32")
         except (BadRelease, BadNetwork) as error:
             raise BadRelease(f"release {self.id} ({self.path}): {error}") from None
@@ -149,6 +167,9 @@ def load_release(path: Path) -> Release:
         )
     policy = _read(path / "policy.json", files, Policy.from_json)
     _check_regions(path, spec, selftest, policy)
+    types = _read(path / TYPES, files, Types.from_json)
+    head = _head(path, manifest, files, types)
+    _check_head(path, head, selftest, policy)
     return Release(
         id=its_id,
         path=path,
@@ -157,10 +178,11 @@ def load_release(path: Path) -> Release:
         network_digest=manifest["network_digest"],
         prototypes=prototypes,
         index=_index(path, prototypes, manifest, files.get(CACHE)),
-        types=_read(path / "types.json", files, Types.from_json),
+        types=types,
         policy=policy,
         report=_read(path / "report.json", files, lambda raw: raw),
         selftest=selftest,
+        head=head,
     )
 
 
@@ -176,6 +198,7 @@ def write_release(
     git_commit: str | None,
     dataset_digest: str | None,
     half_weights: bool = False,
+    head: Head | None = None,
 ) -> Release:
     """Write a release into the directory ``out`` and read it back.
 
@@ -196,6 +219,7 @@ def write_release(
         half_weights: Store matrices and filters in float16, at half the size. The network that
             serves is then the rounded one, so it must also have been the one that embedded the
             prototypes (see ``models.network.round_weights``).
+        head: Of this network's features; None: the release has none.
 
     Raises:
         BadRelease: ``out`` is in the way, or the parts do not fit each other.
@@ -207,12 +231,14 @@ def write_release(
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write_network(folder, network, half=half_weights)
-        _write_prototypes(folder, prototypes)
         for name, value in (("types", types), ("policy", policy)):
             (folder / f"{name}.json").write_bytes(manifests.canonical(value.to_json()))
+        if head is not None:
+            head.save(folder)
+        _write_network(folder, network, head, half=half_weights)
+        _write_prototypes(folder, prototypes)
         (folder / "report.json").write_bytes(_report(report))
-        _write_manifest(folder, created, git_commit, dataset_digest)
+        _write_manifest(folder, created, git_commit, dataset_digest, head)
         _check_name(out, load_release(folder).id)
         folder.chmod(0o755)
         folder.replace(out)
@@ -266,6 +292,41 @@ def _check_regions(path: Path, spec: NetworkSpec, selftest: SelfTest, policy: Po
     if bool(spec.regions) != bool(selftest.regions):
         raise BadRelease(
             f"{path / 'selftest.npz'} and network.json differ in having regions; {REMEDY}"
+        )
+
+
+def _head(
+    path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], types: Types
+) -> Head | None:
+    """Read the head, if there is one; refuse one that is not the manifest's or names no type."""
+    head = Head.load(path, files) if HEAD in files else None
+    said = None if head is None else head.digest
+    if said != manifest.get("head_digest"):
+        raise BadRelease(f"{path / manifests.NAME} names another head than {HEAD}; {REMEDY}")
+    if manifest["format"] != (FORMAT if head is None else HEAD_FORMAT):
+        raise BadRelease(f"{path / manifests.NAME} is of the wrong format for {HEAD}; {REMEDY}")
+    for each in head.classes if head else ():
+        if each.kind == "firearm" and each.name not in types.names:
+            raise BadRelease(
+                f"{path / HEAD} has the class {each.name!r}, which {TYPES} does not know; {REMEDY}"
+            )
+    return head
+
+
+def _check_head(path: Path, head: Head | None, selftest: SelfTest, policy: Policy) -> None:
+    """Refuse a policy that judges by a head that is not there, and logits not tested."""
+    classes = 0 if head is None else len(head)
+    if policy.head is not None and head is None:
+        raise BadRelease(f"{path / 'policy.json'} judges by a head but there is none; {REMEDY}")
+    if selftest.classes != classes:
+        raise BadRelease(
+            f"{path / 'selftest.npz'} has {selftest.classes} logits but the head has {classes}; "
+            f"{REMEDY}"
+        )
+    if selftest.dimension + classes > MAX_DIMENSION:
+        raise BadRelease(
+            f"{path / HEAD} has {classes} classes, too many beside {selftest.dimension} dimensions "
+            f"of {MAX_DIMENSION} numbers at most; {REMEDY}"
         )
 
 
@@ -331,7 +392,9 @@ def _network(path: Path, spec: NetworkSpec, digest: str | None) -> "RetrievalNet
     return network.eval()
 
 
-def _write_network(folder: Path, network: "RetrievalNetwork", *, half: bool) -> None:
+def _write_network(
+    folder: Path, network: "RetrievalNetwork", head: Head | None, *, half: bool
+) -> None:
     from safetensors.torch import save
 
     from models.network import released_tensors
@@ -346,7 +409,10 @@ def _write_network(folder: Path, network: "RetrievalNetwork", *, half: bool) -> 
             "the network's tensors are not those of its description; one that was made for "
             "serving cannot be written: load it with fold=False"
         ) from None
-    test = SelfTest.record(again, network.spec.input, regions=bool(network.spec.regions))
+    if head is not None:
+        again.classify(head)
+    regions = bool(network.spec.regions)
+    test = SelfTest.record(again, network.spec.input, regions=regions, logits=head is not None)
     test.save(folder / "selftest.npz")
 
 
@@ -365,15 +431,20 @@ def _report(report: Mapping[str, Any]) -> bytes:
 
 
 def _write_manifest(
-    folder: Path, created: str, git_commit: str | None, dataset_digest: str | None
+    folder: Path,
+    created: str,
+    git_commit: str | None,
+    dataset_digest: str | None,
+    head: Head | None,
 ) -> None:
     files = {file.name: manifests.digest(file) for file in sorted(folder.iterdir())}
     manifest = {
-        "format": FORMAT,
+        "format": FORMAT if head is None else HEAD_FORMAT,
         "created": created,
         "git_commit": git_commit,
         "dataset_digest": dataset_digest,
         "network_digest": manifests.network_digest(folder),
+        **({} if head is None else {"head_digest": head.digest}),
         "files": files,
     }
     (folder / manifests.NAME).write_bytes(manifests.encode(manifest))

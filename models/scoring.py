@@ -1,13 +1,19 @@
-"""The soft rule: how much more firearms than look-alikes lie near. Pure; must not know torch.
+"""How much more a picture is of firearms than of look-alikes. Pure; must not know torch.
+
+By neighbours alone that is the soft rule (``supports``); with a head, ``Scorer`` joins both.
 
 Training chooses thresholds with these functions and serving decides with them, so that both speak
 of the same figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.head import KINDS, Head
+from models.index import Neighbours
+from models.policy import HeadRule, Kernel
 
 OPPOSITE = -1.0
 """Similarity of what a kind without neighbours counts as."""
@@ -91,6 +97,116 @@ def type_supports(
     return {name: whole - temperature * (most - weight) for name, weight in weights.items()}
 
 
+class Scorer:
+    """The one score of a head and of prototypes.
+
+    Each class is an entry of its kind and name, of the value of its logit, and so is each firearm
+    or look-alike among the neighbours, by its kernel. Over the entries of each type, and of each
+    kind, S = t log(sum exp(value / t)) at the rule's temperature t. The score of "a firearm" is S
+    of the firearms less S of the look-alikes; a type has less than that by as much as its own S
+    is below that of the best type.
+
+    Args:
+        head: Whose logits are joined.
+        rule: The policy's figures.
+    """
+
+    def __init__(self, head: Head, rule: HeadRule) -> None:
+        self._rule = rule
+        kinds = np.array([each.kind for each in head.classes])
+        self._firearms, self._others = (np.flatnonzero(kinds == kind) for kind in KINDS)
+        self._types = [head.classes[place].name for place in self._firearms]
+        self._kinds = [head.classes[place].name for place in self._others]
+
+    def scores(
+        self, logits: NDArray[np.float32], near: Sequence[Neighbours]
+    ) -> list[dict[str, float]]:
+        """Return the score of each type, for each row of a picture.
+
+        Args:
+            logits: float32[R, C] of the head.
+            near: Of each row its neighbours; kinds other than firearms and look-alikes say nothing.
+
+        Returns:
+            Of each row type → score, in the order of the classes and then of the neighbours.
+        """
+        scaled = logits.astype(np.float64) / self._rule.temperature
+        firearms, others = scaled[:, self._firearms], scaled[:, self._others]
+        alone = self._weighed(firearms, others).tolist()
+        return [
+            self._joined(firearms[row], others[row], its)
+            if self._rule.own is not None or its.added
+            else dict(zip(self._types, alone[row], strict=True))
+            for row, its in enumerate(near)
+        ]
+
+    def _joined(
+        self, firearms: NDArray[np.float64], others: NDArray[np.float64], near: Neighbours
+    ) -> dict[str, float]:
+        """Return the scores of one row with its neighbours."""
+        more = self._entries(near)
+        types, firearms = _with(self._types, firearms, more["firearm"])
+        _, others = _with(self._kinds, others, more["lookalike"])
+        (values,) = self._weighed(firearms[None], others[None]).tolist()
+        return dict(zip(types, values, strict=True))
+
+    def _weighed(
+        self, firearms: NDArray[np.float64], others: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return float64[R, K], the scores of types by their entries and those of look-alikes."""
+        most = firearms.max(axis=1, keepdims=True)
+        whole = _log_sums(firearms) - _log_sums(others) - most
+        weighed: NDArray[np.float64] = self._rule.temperature * (whole + firearms)
+        return weighed
+
+    def _entries(self, near: Neighbours) -> dict[str, list[tuple[str, float]]]:
+        """Return by kind the type and the scaled logit of each neighbour that counts."""
+        own, added = self._rule.own, self._rule.added
+        rows = zip(near.ids, near.types, near.kinds, near.similarities.tolist(), strict=True)
+        found: dict[str, list[tuple[str, float]]] = {kind: [] for kind in KINDS}
+        for name, its_type, kind, similarity in rows:
+            kernel: Kernel | None = added if name in near.added else own
+            if kernel is not None and kind in found:
+                value = kernel.scale * similarity - kernel.offset
+                found[kind].append((its_type, value / self._rule.temperature))
+        return found
+
+
+def _with(
+    names: Sequence[str], values: NDArray[np.float64], more: Sequence[tuple[str, float]]
+) -> tuple[Sequence[str], NDArray[np.float64]]:
+    """Return names, each once, and the log-sum-exp of all that is of them."""
+    joined = dict(zip(names, values.tolist(), strict=True))
+    for name, value in more:
+        joined[name] = float(np.logaddexp(joined[name], value)) if name in joined else value
+    return list(joined), np.array(list(joined.values()))
+
+
+def level_shares(
+    scores: Mapping[str, float], name_of: Callable[[str], str | None], temperature: float
+) -> dict[str, float]:
+    """Return how probable each name of a level is, given that it is a firearm.
+
+    Args:
+        scores: Of each type, see ``Scorer.scores``.
+        name_of: Returns a type's name at the level, None where it has none: it is left out.
+        temperature: Of the level.
+
+    Returns:
+        Name → probability, summing to 1, most probable first; empty without any name.
+    """
+    named = {name: name_of(name) for name in scores}
+    known = [(at, scores[name]) for name, at in named.items() if at is not None]
+    if not known:
+        return {}
+    scaled = np.array([value for _, value in known]) / temperature
+    shares = np.exp(scaled - _log_sum(scaled)).tolist()
+    total: dict[str, float] = {}
+    for (at, _), share in zip(known, shares, strict=True):
+        total[at] = total.get(at, 0.0) + share
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
 def _soft(
     similarities: NDArray[np.float64],
     chosen: NDArray[np.bool_],
@@ -105,5 +221,12 @@ def _soft(
 
 
 def _log_sum(scaled: NDArray[np.float64]) -> float:
-    highest = scaled.max()
-    return float(highest + np.log(np.exp(scaled - highest).sum()))
+    return float(_log_sums(scaled[None])[0, 0])
+
+
+def _log_sums(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return float64[R, 1], the log of the sum of exp over each row."""
+    highest = scaled.max(axis=1, keepdims=True)
+    sums = np.log(np.exp(scaled - highest).sum(axis=1, keepdims=True))
+    total: NDArray[np.float64] = highest + sums
+    return total

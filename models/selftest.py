@@ -1,4 +1,4 @@
-"""A few drawn images and the embeddings that a network must give for them. Must not know torch.
+"""A few drawn images and what a network must give for them. Must not know torch.
 
 It finds a network that computes something else than it did where it was released: another
 version of a library, another device, a lower precision.
@@ -41,6 +41,12 @@ class Embeds(Protocol):
         """Return those and their regions' float32[N, 1 + R, D]; asked only where there are any."""
         ...
 
+    def describe_rows(
+        self, pixels: NDArray[np.uint8], *, regions: bool = True
+    ) -> NDArray[np.float32]:
+        """Return those with logits, float32[N, 1 + R, D + C]; asked only where there are some."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SelfTest:
@@ -52,6 +58,8 @@ class SelfTest:
         tolerances: ``<device type>/<precision>`` → largest Euclidean distance.
         regions: For each bucket float32[R, D] of the last image, which differs everywhere from
             its mirror images; empty where the network has no regions.
+        logits: For each bucket float32[N + R, C] of a head: of its images, then of those regions;
+            empty where the release has none.
 
     Raises:
         BadRelease: They do not fit each other.
@@ -61,6 +69,7 @@ class SelfTest:
     embeddings: tuple[NDArray[np.float32], ...]
     tolerances: Mapping[str, float]
     regions: tuple[NDArray[np.float32], ...] = ()
+    logits: tuple[NDArray[np.float32], ...] = ()
 
     def __post_init__(self) -> None:
         shapes = {embeddings.shape[1:] for embeddings in self.embeddings}
@@ -78,25 +87,41 @@ class SelfTest:
             raise BadRelease("the self-test has regions of some of its images only")
         if any(rows.ndim != 2 or rows.shape[1:] not in shapes for rows in self.regions):
             raise BadRelease("the regions and embeddings of the self-test do not fit each other")
+        parts = [len(rows) for rows in self.regions] or [0] * len(self.images)
+        counts = [len(pixels) + its for pixels, its in zip(self.images, parts, strict=True)]
+        widths = {rows.shape[1:] for rows in self.logits}
+        if self.logits and ([len(rows) for rows in self.logits] != counts or len(widths) != 1):
+            raise BadRelease("the logits and embeddings of the self-test do not fit each other")
 
     @classmethod
-    def record(cls, network: Embeds, spec: InputSpec, *, regions: bool = False) -> "SelfTest":
+    def record(
+        cls, network: Embeds, spec: InputSpec, *, regions: bool = False, logits: bool = False
+    ) -> "SelfTest":
         """Draw images in every bucket's size and note what a network gives for them.
 
         Args:
             network: In evaluation mode.
             spec: The buckets.
             regions: Note the embeddings of regions as well; the network has some.
+            logits: Note the logits as well; the network has a classifier.
         """
         images = tuple(drawn(height, width) for height, width in spec.sizes)
         embeddings = tuple(network.embed(pixels) for pixels in images)
         parts = tuple(_regions(network, pixels) for pixels in images) if regions else ()
-        return cls(images, embeddings, dict(TOLERANCES), parts)
+        width = embeddings[0].shape[1]
+        asked = images if logits else ()
+        said = tuple(_logits(network, pixels, width, regions=regions) for pixels in asked)
+        return cls(images, embeddings, dict(TOLERANCES), parts, said)
 
     @property
     def dimension(self) -> int:
         """Of the embeddings."""
         return int(self.embeddings[0].shape[1])
+
+    @property
+    def classes(self) -> int:
+        """How many logits a network gives; 0 without a head."""
+        return int(self.logits[0].shape[1]) if self.logits else 0
 
     def check(self, network: Embeds, device: str, precision: str) -> float:
         """Compare what a network gives with what it must give.
@@ -126,11 +151,12 @@ class SelfTest:
                 )
             errors.append(np.linalg.norm(given - expected, axis=1).max())
         errors.extend(self._region_errors(network))
+        errors.extend(self._logit_errors(network))
         # numpy's maximum of a NaN is one, Python's may not be; asked in this way it is refused.
         error = float(np.max(errors))
         if not error <= self.tolerances[key]:
             raise BadRelease(
-                f"the self-test on {key} failed: embeddings are off by {error:.2g}, allowed are "
+                f"the self-test on {key} failed: results are off by {error:.2g}, allowed are "
                 f"{self.tolerances[key]:g}; use the release's versions of torch, or build it anew"
             )
         return error
@@ -145,6 +171,17 @@ class SelfTest:
                 )
             yield float(np.linalg.norm(given - expected, axis=1).max(initial=0))
 
+    def _logit_errors(self, network: Embeds) -> Iterator[float]:
+        """Yield how far logits are off, in parts of the largest, which are on no fixed scale."""
+        for pixels, expected in zip(self.images, self.logits, strict=bool(self.logits)):
+            given = _logits(network, pixels, self.dimension, regions=bool(self.regions))
+            if given.shape != expected.shape:
+                raise BadRelease(
+                    f"the network gives {given.shape[1]} logits but its release was made with "
+                    f"{expected.shape[1]}; build the release anew"
+                )
+            yield float(np.abs(given - expected).max() / max(1.0, np.abs(expected).max()))
+
     def save(self, path: Path) -> None:
         """Write to a file; the same self-test gives the same bytes."""
         arrays: dict[str, NDArray[np.generic]] = {
@@ -155,6 +192,7 @@ class SelfTest:
             arrays[f"images_{number}"] = pixels
             arrays[f"embeddings_{number}"] = rows
         arrays.update({f"regions_{number}": rows for number, rows in enumerate(self.regions)})
+        arrays.update({f"logits_{number}": rows for number, rows in enumerate(self.logits)})
         save_arrays(path, arrays, compress=True)
 
     @classmethod
@@ -172,12 +210,14 @@ class SelfTest:
         try:
             buckets = range(sum(name.startswith("images_") for name in arrays))
             parts = range(sum(name.startswith("regions_") for name in arrays))
+            said = range(sum(name.startswith("logits_") for name in arrays))
             keys = [str(key) for key in arrays["tolerance_keys"]]
             return cls(
                 tuple(arrays[f"images_{number}"] for number in buckets),
                 tuple(arrays[f"embeddings_{number}"].astype(np.float32) for number in buckets),
                 dict(zip(keys, map(float, arrays["tolerances"]), strict=True)),
                 tuple(arrays[f"regions_{number}"].astype(np.float32) for number in parts),
+                tuple(arrays[f"logits_{number}"].astype(np.float32) for number in said),
             )
         except (BadRelease, KeyError, ValueError, TypeError) as error:
             raise BadRelease(f"{path} is not a self-test ({error}); build it anew") from None
@@ -201,6 +241,13 @@ def drawn(height: int, width: int) -> NDArray[np.uint8]:
 
 def _regions(network: Embeds, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return network.describe_pixels(pixels[-1:])[0, 1:]
+
+
+def _logits(
+    network: Embeds, pixels: NDArray[np.uint8], dimension: int, *, regions: bool
+) -> NDArray[np.float32]:
+    rows = network.describe_rows(pixels, regions=regions)[..., dimension:]
+    return np.concatenate([rows[:, 0], rows[-1, 1:]])
 
 
 def _coloured(channels: Sequence[NDArray[np.int64]]) -> NDArray[np.uint8]:

@@ -182,6 +182,7 @@ def _joined(
         keep_data=settings.evidence.evidence_url is not None,
         fetch_budget=settings.fetch.fetch_timeout + SPARE_SECONDS,
         decode_budget=settings.limits.post_decode_timeout,
+        head=release.head,
     )
     return Parts(release, matcher, examiner, fetching, decoding, embedding, load)
 
@@ -220,10 +221,11 @@ def _embedding(
         stack.callback(embedder.close)
         cache = open_cache(
             settings.cache,
-            release.network_digest,
+            release.rows_digest,
             release.index.dimension,
             settings.limits.max_frames,
             {size: 1 + len(boxes) for size, boxes in embedder.boxes.items()},
+            classes=release.classes,
         )
         stack.callback(cache.close)
         return Held(Embedding(embedder, cache), stack.pop_all().close)
@@ -231,9 +233,7 @@ def _embedding(
 
 def same_embeddings(one: Release, other: Release) -> bool:
     """Whether two releases ask for the same of the same network, so that they can share it."""
-    return one.network_digest == other.network_digest and judges_regions(one) == judges_regions(
-        other
-    )
+    return one.rows_digest == other.rows_digest and judges_regions(one) == judges_regions(other)
 
 
 def judges_regions(release: Release) -> bool:
@@ -308,7 +308,7 @@ def _embedder(settings: Settings, release: Release, arena: SlotArena, nice: int)
     regions = judges_regions(release)
     if pipeline.embedder == "process":
         serving = Serving(
-            release.path, release.network_digest, str(device), threads, chunk, regions, nice
+            release.path, release.rows_digest, str(device), threads, chunk, regions, nice
         )
         return ProcessEmbedder(serving, arena)
     if on_cpu:

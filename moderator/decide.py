@@ -1,12 +1,13 @@
 """From neighbours and policy to decisions, purely. Knows nothing of Kafka, pixels or clocks."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from models.index import Neighbours
 from models.policy import Policy
+from models.scoring import level_shares
 from models.types import Types
 from moderator.rules import Finding, find
 
@@ -45,10 +46,23 @@ OVERRIDDEN = SEVERITY["match"]
 
 @dataclass(frozen=True, slots=True)
 class TypeScore:
-    """A firearm type with its calibrated score in 0..1."""
+    """A firearm type with its calibrated score in 0..1.
+
+    ``probability`` is that it is this type, given that it is a firearm; None without a head, and
+    of a type that names no model.
+    """
 
     type: str
     family: str
+    name: str
+    score: float
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelScore:
+    """A mechanism or a family with the probability that it is that, given that it is a firearm."""
+
     name: str
     score: float
 
@@ -99,7 +113,8 @@ class ImageDecision:
     """What is said of one image.
 
     ``view`` is the place of the view that decided among those of an image that was judged, and
-    ``region`` what of it did: 0 for the whole, else the number of its region from 1 on. ``cause``
+    ``region`` what of it did: 0 for the whole, else the number of its region from 1 on.
+    ``mechanisms`` and ``families`` are what a head knows of a picture that has types. ``cause``
     says in a word or a few why an image could not be judged. ``closest`` is how much less of a
     change of any similarity or support would leave it as it is.
     """
@@ -112,11 +127,13 @@ class ImageDecision:
     cause: str | None = None
     region: int = 0
     closest: float = field(default=math.inf, compare=False)
+    mechanisms: tuple[LevelScore, ...] = ()
+    families: tuple[LevelScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PostDecision:
-    """What is said of a post: what is said of its worst image, and the types seen in all.
+    """What is said of a post: of its worst image, and the types, mechanisms, families seen in all.
 
     ``worst`` is that image's place among the post's, None for a post without images.
     """
@@ -126,23 +143,62 @@ class PostDecision:
     types: tuple[TypeScore, ...] = ()
     cause: str | None = None
     worst: int | None = None
+    mechanisms: tuple[LevelScore, ...] = ()
+    families: tuple[LevelScore, ...] = ()
 
 
 def score(excess: float, policy: Policy) -> float:
-    """Return the calibrated score in 0..1 of a similarity or support less its type's threshold."""
+    """Return the calibrated score in 0..1 of what a type has above its threshold."""
     exponent = policy.score_slope * excess + policy.score_offset
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, exponent))))
 
 
 def _decision(
-    found: Finding, neighbours: Neighbours, policy: Policy, types: Types, actions: Actions
+    found: Finding,
+    neighbours: Neighbours,
+    policy: Policy,
+    types: Types,
+    *,
+    actions: Actions,
+    scores: Mapping[str, float] | None,
 ) -> ImageDecision:
+    most = actions.max_types
+    shares = _shares(scores, policy, types) if scores and found.reached else {}
+    probable = shares.get("type")
+    named = _types(found.reached, policy, types)[:most]
+    if probable is not None:
+        shared = {name: round(share, 4) for name, share in probable.items()}
+        named = tuple(replace(each, probability=shared.get(each.type)) for each in named)
     return ImageDecision(
         decision=actions.of(found.reason),
         reason=found.reason,
-        types=_types(found.reached, policy, types)[: actions.max_types],
+        types=named,
         evidence=_evidence(neighbours, actions.max_evidence),
+        mechanisms=_level(shares.get("mechanism", {}), most),
+        families=_level(shares.get("family", {}), most),
     )
+
+
+def _shares(
+    scores: Mapping[str, float], policy: Policy, types: Types
+) -> dict[str, dict[str, float]]:
+    """Return by level what the policy has told of, and how probable each name of it is.
+
+    Where types have mechanisms, one without says "a firearm" but not which: it names nothing.
+    """
+    telling = {name: its for name, its in scores.items() if types.mechanism(name)} or scores
+    names: dict[str, Callable[[str], str | None]] = {
+        "mechanism": types.mechanism,
+        "family": types.family,
+        "type": str,
+    }
+    levels = policy.head.levels if policy.head else {}
+    return {level: level_shares(telling, names[level], t) for level, t in levels.items()}
+
+
+def _level(shares: Mapping[str, float], most: int) -> tuple[LevelScore, ...]:
+    rounded = ((name, round(share, 4)) for name, share in shares.items())
+    return tuple(LevelScore(name, share) for name, share in rounded if share)[:most]
 
 
 def decide_image(
@@ -154,6 +210,7 @@ def decide_image(
     *,
     rows: Sequence[int] | None = None,
     parts: Sequence[bool] | None = None,
+    scores: Sequence[Mapping[str, float]] | None = None,
 ) -> ImageDecision:
     """Decide an image from the neighbours of its views and their regions: as bad as the worst.
 
@@ -167,17 +224,23 @@ def decide_image(
         rows: How many of ``views`` belong to each view, its own included; None: one each.
         parts: Whether each view shows a part of the picture, which needs the policy's
             ``part_margin`` more than the whole does; its regions are not judged. None: none does.
+        scores: Of each of ``views`` by the head (``models.scoring.Scorer``), where the policy
+            judges by one.
 
     Raises:
-        ValueError: There are no views, or ``rows`` or ``parts`` are not of as many.
+        ValueError: There are no views, ``rows``, ``parts`` or ``scores`` are not of as many, or
+            there are scores and the policy does not judge by them, or the reverse.
     """
     places = _places([1] * len(views) if rows is None else rows)
     if not views:
         raise ValueError("an image without views cannot be decided")
     if len(places) != len(views):
         raise ValueError(f"{len(views)} neighbours for an image of {len(places)} rows")
+    if scores is not None and len(scores) != len(views):
+        raise ValueError(f"{len(scores)} scores for an image of {len(views)} rows")
+    said = [None] * len(views) if scores is None else scores
     margins = _margins(places, policy, parts)
-    every = {row: find(views[row], policy, by) for row, by in margins.items()}
+    every = {row: find(views[row], policy, by, said[row]) for row, by in margins.items()}
     partial = parts or [False] * (1 + places[-1][0])
     found = _that_count(every, places, partial)
     # What was said of the picture is said of the whole, however bad a part of it is.
@@ -185,7 +248,8 @@ def decide_image(
     rated = wholes if override is not None and wholes else found
     worst = max(rated, key=lambda row: _finding_badness(found[row], policy, actions))
     view, region = places[worst]
-    decision = _decision(found[worst], views[worst], policy, types, actions)
+    near, its = views[worst], said[worst]
+    decision = _decision(found[worst], near, policy, types, actions=actions, scores=its)
     closest = min(each.closest for each in found.values())
     decision = replace(decision, view=view, region=region, closest=closest)
     return decision if override is None else _overridden(decision, override, types, actions)
@@ -258,17 +322,28 @@ def decide_post(images: Sequence[ImageDecision], max_types: int) -> PostDecision
     found = images[worst]
     # The types of a flagged post are those it is flagged for, not those of its near misses.
     telling = [image for image in images if image.decision == found.decision]
-    types = _merged([item for image in telling for item in image.types])
-    return PostDecision(found.decision, found.reason, types[:max_types], found.cause, worst)
+    return PostDecision(
+        found.decision,
+        found.reason,
+        _merged((item for image in telling for item in image.types), max_types),
+        found.cause,
+        worst,
+        _merged((item for image in telling for item in image.mechanisms), max_types),
+        _merged((item for image in telling for item in image.families), max_types),
+    )
 
 
-def _merged(types: Iterable[TypeScore]) -> tuple[TypeScore, ...]:
-    """Return each type once with its best score, best first; the order stays where scores tie."""
-    best: dict[str, TypeScore] = {}
-    for item in types:
-        if item.type not in best or item.score > best[item.type].score:
-            best[item.type] = item
-    return tuple(sorted(best.values(), key=lambda item: -item.score))
+Named = TypeVar("Named", TypeScore, LevelScore)
+
+
+def _merged(items: Iterable[Named], most: int) -> tuple[Named, ...]:
+    """Return each name once with its best score, best first; the order stays where scores tie."""
+    best: dict[str, Named] = {}
+    for item in items:
+        name = item.type if isinstance(item, TypeScore) else item.name
+        if name not in best or item.score > best[name].score:
+            best[name] = item
+    return tuple(sorted(best.values(), key=lambda item: -item.score))[:most]
 
 
 def _badness(image: ImageDecision) -> tuple[bool, int, float]:
@@ -323,6 +398,8 @@ def _overridden(
         decision="pass",
         reason="override",
         types=(),
+        mechanisms=(),
+        families=(),
         evidence=evidence,
         closest=math.inf,
     )

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderator.canary import CheckedCanary
-from moderator.decide import UNJUDGED, Evidence, ImageDecision, PostDecision, TypeScore
+from moderator.decide import (
+    UNJUDGED,
+    Evidence,
+    ImageDecision,
+    LevelScore,
+    PostDecision,
+    TypeScore,
+)
 from moderator.decoding.view import Layout, View
 from moderator.records import Headers, Post, Record, utc
 from moderator.rows import WHOLE, Box
@@ -159,6 +166,7 @@ def to_json(decided: Decided) -> dict[str, Any]:
         "reason": decision.reason,
         "cause": decision.cause,
         "types": [_type(item) for item in decision.types],
+        **_levels(decision),
         "images": [_image(image) for image in decided.images],
         "release": decided.provenance.release,
         "network": decided.provenance.network,
@@ -194,7 +202,21 @@ def _marks(decided: Decided) -> dict[str, Any]:
 
 
 def _type(item: TypeScore) -> dict[str, Any]:
-    return {"type": item.type, "family": item.family, "name": item.name, "score": item.score}
+    plain = {"type": item.type, "family": item.family, "name": item.name, "score": item.score}
+    return plain if item.probability is None else {**plain, "probability": item.probability}
+
+
+def _levels(found: ImageDecision | PostDecision) -> dict[str, Any]:
+    """Return the optional fields that only a release with a head has something for."""
+
+    def listed(key: str, items: Iterable[LevelScore]) -> list[dict[str, Any]]:
+        return [{key: item.name, "score": item.score} for item in items]
+
+    fields = {
+        "mechanisms": listed("mechanism", found.mechanisms),
+        "families": listed("family", found.families),
+    }
+    return {name: items for name, items in fields.items() if items}
 
 
 def _prototype(item: Evidence) -> dict[str, Any]:
@@ -209,6 +231,7 @@ def _image(image: DecidedImage) -> dict[str, Any]:
         "reason": image.decision.reason,
         "cause": image.decision.cause,
         "types": [_type(item) for item in image.decision.types],
+        **_levels(image.decision),
         "prototypes": [_prototype(item) for item in image.decision.evidence],
         "region": image.region,
         "frame": view.frame if view else None,

@@ -50,8 +50,9 @@ class Embedder(Protocol):
             regions: Embed their regions as well, where regions are judged at all.
 
         Returns:
-            A future of float32[rows, D], L2-normalised: of each frame, in their order, its own
-            row and then those of its regions. It raises ``Unavailable`` where the network fails
+            A future of float32[rows, D + C]: of each frame, in their order, its own row and then
+            those of its regions, each an L2-normalised embedding and then the C logits of the
+            release's head, if it has one. It raises ``Unavailable`` where the network fails
             or cannot be had any more, wherever it runs.
 
         Raises:
@@ -112,12 +113,10 @@ class InProcessEmbedder:
         return result
 
     def _embed(self, frames: Sequence[Frame], *, regions: bool) -> Embeddings:
-        """Return float32[F, rows, D] of frames of one shape."""
+        """Return float32[F, rows, D + C] of frames of one shape."""
         pixels = np.stack([self._arena.frame(f.slot, f.index, f.height, f.width) for f in frames])
         try:
-            if regions:
-                return self._network.describe_pixels(pixels)
-            return self._network.embed(pixels)[:, None]
+            return self._network.describe_rows(pixels, regions=regions)
         except (ModelError, RuntimeError, MemoryError) as error:
             # What torch raises where memory or the device fails is a RuntimeError.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

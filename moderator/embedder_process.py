@@ -45,13 +45,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Serving:
     """What the process needs to serve the network: the release and how to run it.
 
-    ``network_digest`` is the release's own; a process that finds another one there is refused.
+    ``rows_digest`` is the release's own, which names its network and head; a process that finds
+    another one there is refused.
     ``regions`` asks for the embeddings of regions as well; ``nice`` is how much the process gives
     way to others, 0..19.
     """
 
     release: Path
-    network_digest: str
+    rows_digest: str
     device: str
     threads: int
     chunk: int
@@ -157,11 +158,11 @@ class ProcessEmbedder:
         greeting = self._connection.recv()
         if isinstance(greeting, ModelError | ModeratorError):
             raise greeting
-        network_digest, self.boxes = greeting
-        if network_digest != self._serving.network_digest:
+        rows_digest, self.boxes = greeting
+        if rows_digest != self._serving.rows_digest:
             raise BadRelease(
-                f"{self._serving.release} now holds another network than at the start; releases "
-                "must not be changed: restart the member"
+                f"{self._serving.release} now holds another network or head than at the start; "
+                "releases must not be changed: restart the member"
             )
         with self._lock:
             self._ready = True
@@ -257,10 +258,10 @@ def _signals_held_back() -> Iterator[None]:
 def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> None:
     """Answer requests until the parent is gone: (number, regions, frames) with (number, rows).
 
-    The rows are float32[rows, D].
+    The rows are float32[rows, D + C].
 
-    The first answer is the digest of the network and the boxes of its regions, or the error for
-    which there is none.
+    The first answer is the digest of network and head, and the boxes of its regions, or the error
+    for which there is none.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -268,14 +269,14 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
     os.nice(serving.nice)
     keep_private()
     try:
-        embedder, network_digest = _loaded(handle, serving)
+        embedder, rows_digest = _loaded(handle, serving)
     except (ModelError, ModeratorError) as error:
         connection.send(error)
         return
     except Exception as error:
         connection.send(Unavailable(f"the network cannot be served: {_line(error)}"))
         return
-    connection.send((network_digest, embedder.boxes))
+    connection.send((rows_digest, embedder.boxes))
     answers: _Answers = SimpleQueue()
     # On a thread of its own: whoever reads requests must never wait for answers to be taken.
     threading.Thread(target=_answer, args=(connection, answers), daemon=True).start()
@@ -289,7 +290,7 @@ def _serve(connection: Connection, handle: ArenaHandle, serving: Serving) -> Non
 
 
 def _loaded(handle: ArenaHandle, serving: Serving) -> tuple[Embedder, str]:
-    """Return the network of the release, in this process, and its digest."""
+    """Return the network of the release, in this process, and the digest of its rows."""
     from models.device import resolve_device, set_threads
     from models.release import load_release
     from moderator.embedder import InProcessEmbedder
@@ -301,7 +302,7 @@ def _loaded(handle: ArenaHandle, serving: Serving) -> tuple[Embedder, str]:
     embedder = InProcessEmbedder(
         network, arena, threads=serving.threads, chunk=serving.chunk, regions=serving.regions
     )
-    return embedder, release.network_digest
+    return embedder, release.rows_digest
 
 
 def _put(answers: _Answers, number: int, done: Future[Embeddings]) -> None:

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
+from models.head import Head
 from models.index import Neighbours
 from models.policy import Policy
+from models.scoring import Scorer
 from moderator.batch import Batch, Picture, Seen
 from moderator.caching.cached import Cached, EmbeddingCache
 from moderator.canary import checked
@@ -48,6 +50,7 @@ from moderator.match import Matcher, Served
 from moderator.overload import Level
 from moderator.records import Post, PostImage, digest
 from moderator.rows import Rows
+from moderator.rules import neighbours_for
 from moderator.shedding import Load
 from moderator.watchdog import progress
 
@@ -113,6 +116,7 @@ class Examiner:
         decode_budget: Seconds that the images of a post may take to decode together; afterwards
             each still has ``LEAST_TIME``.
         canaries: Tells canaries from posts.
+        head: Of the release; its logits lie in each row behind the embedding.
     """
 
     def __init__(
@@ -132,6 +136,7 @@ class Examiner:
         keep_data: bool = False,
         fetch_budget: float | None = None,
         decode_budget: float = math.inf,
+        head: Head | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._cache = cache
@@ -149,6 +154,9 @@ class Examiner:
         self._load = load
         self._keep_data = keep_data
         self._canaries = canaries
+        self._dimension = matcher.served.index.dimension
+        self._width = self._dimension + (len(head) if head else 0)
+        self._scorer = Scorer(head, policy.head) if head and policy.head else None
 
     def open(self, posts: Sequence[Post]) -> Batch:
         """Begin a batch: fetching of images by reference starts, nothing is waited for.
@@ -313,7 +321,7 @@ class Examiner:
         fresh = batch.of_canaries()
         wanted = [name for name in batch.seen if name not in fresh]
         for name, cached in self._cache.get_many(wanted).items():
-            if not self._rows.fit(cached):
+            if not self._rows.fit(cached) or cached.embeddings.shape[1] != self._width:
                 continue
             seen = batch.seen[name]
             seen.cached, seen.embeddings, seen.layout = True, cached.embeddings, cached.layout
@@ -376,18 +384,22 @@ class Examiner:
         if not embedded:
             return {}
         rows = np.concatenate([s.embeddings for s in embedded if s.embeddings is not None])
-        found = iter(self._neighbours(served, rows.astype(np.float32)))
+        embeddings = rows[:, : self._dimension].astype(np.float32)
+        found = iter(neighbours_for(self._policy, served.index, embeddings))
         return {
             seen.digest: [next(found) for _ in seen.embeddings]
             for seen in embedded
             if seen.embeddings is not None
         }
 
-    def _neighbours(self, served: Served, rows: NDArray[np.float32]) -> list[Neighbours]:
-        # The soft rule weighs firearms against all else, and needs near ones of both.
-        soft = self._policy.temperature is not None
-        query = served.index.query_kinds if soft else served.index.query
-        return query(rows, self._policy.neighbours)
+    def _scores(
+        self, rows: NDArray[np.float16], neighbours: Sequence[Neighbours]
+    ) -> Sequence[Mapping[str, float]] | None:
+        """Return the scores of each type for rows, None where no head is judged by."""
+        if self._scorer is None:
+            return None
+        logits = rows[:, self._dimension :].astype(np.float32)
+        return self._scorer.scores(logits, neighbours)
 
     def _image(
         self, picture: Picture, served: Served, neighbours: Mapping[str, list[Neighbours]]
@@ -406,6 +418,7 @@ class Examiner:
             served.overrides.get(seen.digest),
             rows=self._rows_of(seen).counts(seen.layout),
             parts=[view.box is not None for view in seen.layout.views],
+            scores=self._scores(seen.embeddings, neighbours[seen.digest]),
         )
         rows, layout = self._rows_of(seen), seen.layout
         if layout.beyond:
@@ -421,7 +434,7 @@ class Examiner:
             digest=seen.digest,
             layout=layout,
             cached=seen.cached,
-            embedding=seen.embeddings[rows.place(layout, view, region)],
+            embedding=seen.embeddings[rows.place(layout, view, region), : self._dimension],
             box=None if whole else rows.box(layout, view, region),
         )
 

@@ -23,7 +23,7 @@ DELETION_BYTES = 8192
 """Bytes that a record of a deletion to be done later may have."""
 
 ENTRY_BYTES = 300
-"""Bytes of a type, or of a near prototype, in a decision."""
+"""Bytes of a type with its mechanism and family, or of a near prototype, in a decision."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from models.release import load_release
+from models.types import UNKNOWN
 from moderator.assembly import build
 from moderator.compose import media_type
+from moderator.decide import ImageDecision
 from moderator.decisions import Decided, to_json
 from moderator.errors import BadSettings
 from moderator.records import Post, PostImage, Record
@@ -252,8 +254,7 @@ def _show(out: Console, decided: Decided, *, verbose: bool) -> None:
     """Print a decision for people: a line, tab-separated where it is not on a terminal."""
     shown = decided.images[0]
     image = shown.decision
-    said = ", ".join(f"{item.name} ({item.family}) {item.score:.2f}" for item in image.types)
-    cells = [decided.post.post_id, image.decision, image.reason, image.cause or said]
+    cells = [decided.post.post_id, image.decision, image.reason, image.cause or _said(image)]
     if out.is_terminal:
         name, decision, reason, rest = map(escape, cells)
         colour = COLOURS[image.decision]
@@ -268,6 +269,17 @@ def _show(out: Console, decided: Decided, *, verbose: bool) -> None:
         out.file.write(f"    region {width}x{height} at {x},{y} of {whole}\n")
     for item in image.evidence if verbose else ():
         out.file.write(f"    {item.similarity:.4f}  {item.kind}  {item.type}  {item.id}\n")
+
+
+def _said(image: ImageDecision) -> str:
+    """Return what is said of an image: the levels that a head is sure of, or types with scores."""
+    probable = [item for item in image.types if item.probability is not None]
+    if not probable:
+        return ", ".join(f"{item.name} ({item.family}) {item.score:.2f}" for item in image.types)
+    best = max(probable, key=lambda item: item.probability or 0.0)
+    surest = [item for item in image.mechanisms[:1] if item.name != UNKNOWN] or image.families[:1]
+    levels = [f"{level.name} {level.score:.2f}" for level in surest]
+    return "; ".join([*levels, f"probably {best.name} {best.probability:.2f}"])
 
 
 class Bar:

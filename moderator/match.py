@@ -62,7 +62,7 @@ class Matcher:
         self._release = release
         self._changes: dict[str, Change] = {}
         self._lock = threading.Lock()
-        if release.policy.temperature is not None:
+        if release.policy.by_kind:
             # Before changes come on top: they then cost what they hold, and no query waits.
             release.index.prepare_kinds()
         self.served = Served(release.index, release.types, {}, 0)

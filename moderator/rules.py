@@ -9,10 +9,13 @@ With one the *soft rule* does: each type's support (``models.scoring``) stands f
 similarity. Support counts look-alikes already, so that they only explain what reaches no band:
 ``lookalike`` if one is nearer by more than the margin than the nearest firearm, else ``no-match``.
 
-With either, a picture whose nearest firearm is less similar than the policy's least is of nothing
+Of a release whose policy judges by its head, each type's score (``models.scoring.Scorer``) stands
+for its support, else it is the soft rule.
+
+With any, a picture whose nearest firearm is less similar than the policy's least is of nothing
 known: ``no-match``.
 
-Before either comes the *near rule*: a prototype that was added to the release and lies within the
+Before all comes the *near rule*: a prototype that was added to the release and lies within the
 policy's ``near_radius`` decides by itself, where no other is nearer: ``match`` of its type, or
 ``lookalike``. What reviewers say of a picture so holds at once for it and its near copies,
 however many prototypes of the release surround it. The release's own have no such weight.
@@ -25,8 +28,9 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.index import Neighbours
+from models.index import Neighbours, PrototypeIndex
 from models.policy import Policy
 from models.scoring import type_supports
 
@@ -34,15 +38,34 @@ TIE = 1e-3
 """Difference of similarities below which an added prototype counts as no farther than another:
 copies of one picture differ by less."""
 
+SCORE_UNIT = 80.0
+"""What of a score is as much as a similarity of 1: kept in float16, logits are off by up to 0.008
+where similarities are off by 1e-4."""
+
+
+def neighbours_for(
+    policy: Policy, index: PrototypeIndex, embeddings: NDArray[np.float32]
+) -> list[Neighbours]:
+    """Ask an index for what the policy's rules need of each row of float32[N, D].
+
+    What weighs firearms against all else needs near ones of both. Beside a head, what was added
+    counts by itself, so that the release's own must not crowd it out.
+    """
+    if not policy.by_kind:
+        return index.query(embeddings, policy.neighbours)
+    apart = policy.head is not None
+    return index.query_kinds(embeddings, policy.neighbours, added_apart=apart)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What was found in a frame or a region of one.
 
     ``reached`` says of each type that reaches its band by how much it is above its threshold, in
-    similarity or support; below 0 within the band. ``closest`` is how much less of a change, in
-    similarity or support, would leave it as it is. ``copy`` says that an added look-alike is this
-    very picture, to which its regions then add nothing.
+    similarity, support or score; below 0 within the band. ``closest`` is how much less of a
+    change, in similarity or support, would leave it as it is; ``SCORE_UNIT`` of a score count as
+    1. ``copy`` says that an added look-alike is this very picture, to which its regions then add
+    nothing.
     """
 
     reason: Literal["match", "lookalike", "no-match", "near-miss"]
@@ -51,15 +74,26 @@ class Finding:
     copy: bool = field(default=False, compare=False)
 
 
-def find(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
+def find(
+    neighbours: Neighbours,
+    policy: Policy,
+    margin: float,
+    scores: Mapping[str, float] | None = None,
+) -> Finding:
     """Apply the policy's rules to the neighbours of one embedding.
 
     Args:
         neighbours: Nearest prototypes; kinds other than firearms and look-alikes say nothing.
         policy: Thresholds and bands.
-        margin: What is asked above every threshold, in similarity or support.
+        margin: What is asked above every threshold, in similarity, support or score.
+        scores: Of each type, where the policy judges by a head.
+
+    Raises:
+        ValueError: There are scores and the policy does not judge by them, or the reverse.
     """
-    found = _found(neighbours, policy, margin)
+    if (scores is None) != (policy.head is None):
+        raise ValueError("scores are needed where the policy judges by a head, and only there")
+    found = _found(neighbours, policy, margin, scores)
     if not neighbours.added or not policy.near_radius:
         return found
     rows = _telling(neighbours)
@@ -129,18 +163,22 @@ def _lead(near: _Row, rows: Sequence[_Row]) -> float:
     return min(leads, default=math.inf)
 
 
-def _found(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
-    """Apply the hard or the soft rule, see ``find``."""
+def _found(
+    neighbours: Neighbours, policy: Policy, margin: float, scores: Mapping[str, float] | None
+) -> Finding:
+    """Apply the hard or the soft rule, or that of the head, see ``find``."""
     best = _best(neighbours, "firearm")
-    nearest = max(best.values(), default=-math.inf)
-    edge = abs(nearest - policy.least_similarity)
+    # A head knows firearms without any prototype of one.
+    nearest = max(best.values(), default=-math.inf if scores is None else -1.0)
+    edge = abs(nearest - policy.least_similarity) if best else math.inf
     if nearest < policy.least_similarity:
         return Finding("no-match", {}, edge)
     lookalike = max(_best(neighbours, "lookalike").values(), default=-math.inf)
     vetoed = lookalike > nearest + policy.lookalike_margin
-    soft = policy.temperature is not None
-    weights = best if policy.temperature is None else _supports(neighbours, policy.temperature)
-    excess = {name: by - policy.threshold_of(name) - margin for name, by in weights.items()}
+    soft = policy.by_kind
+    weights = _supports(neighbours, policy.temperature) if policy.temperature else scores or best
+    own, common = policy.thresholds, policy.threshold
+    excess = {name: by - own.get(name, common) - margin for name, by in weights.items()}
     reached = {name: by for name, by in excess.items() if by >= -policy.near_miss}
     # Where it can be one, how far it is from being a look-alike or from not being one.
     veto = abs(lookalike - nearest - policy.lookalike_margin) if soft != bool(reached) else math.inf
@@ -155,18 +193,19 @@ def _found(neighbours: Neighbours, policy: Policy, margin: float) -> Finding:
 
 def _closest(excess: Mapping[str, float], reached: Mapping[str, float], policy: Policy) -> float:
     """Return how far the nearest type is from an edge of its band, or two from changing places."""
-    edges = [min(abs(by), abs(by + policy.near_miss)) for by in excess.values()]
-    ordered = sorted(reached.values())
-    return min([*edges, *(after - by for by, after in pairwise(ordered))], default=math.inf)
+    band, ordered = policy.near_miss, sorted(reached.values())
+    edges = [*map(abs, excess.values()), *(abs(by + band) for by in excess.values())]
+    least = min([*edges, *(after - by for by, after in pairwise(ordered))], default=math.inf)
+    return least if policy.head is None else least / SCORE_UNIT
 
 
 def _best(neighbours: Neighbours, kind: str) -> dict[str, float]:
     """Return the best similarity of each type among the neighbours of a kind."""
     best: dict[str, float] = {}
-    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities, strict=True)
+    rows = zip(neighbours.types, neighbours.kinds, neighbours.similarities.tolist(), strict=True)
     for name, its_kind, similarity in rows:
-        if its_kind == kind:
-            best[name] = max(best.get(name, -1.0), float(similarity))
+        if its_kind == kind and similarity >= best.get(name, -1.0):
+            best[name] = similarity
     return best
 
 

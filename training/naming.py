@@ -18,7 +18,7 @@ FAMILY = "firearm"
 
 
 def named(names: Collection[str], known: Types) -> Types:
-    """Return families and names for these types.
+    """Return families, names and, where the table has them, mechanisms for these types.
 
     Args:
         names: Of the types, as their folders are called.
@@ -27,15 +27,17 @@ def named(names: Collection[str], known: Types) -> Types:
             and ``+``.
     """
     shipped = firearm14k_types()
-    entries = {}
+    entries, mechanisms = {}, {}
     for name in names:
         if name in known.names:
             entries[name] = (known.family(name), known.display_name(name))
+            if (mechanism := known.mechanism(name)) is not None:
+                mechanisms[name] = mechanism
         elif (other := find_type(name)) is not None:
             entries[name] = (shipped.family(other), shipped.display_name(other))
         else:
             entries[name] = (FAMILY, name.replace("_", " ").replace("+", " ").strip() or name)
-    return Types(entries)
+    return Types(entries, mechanisms)
 
 
 def read_types(table: Path | None) -> Types:

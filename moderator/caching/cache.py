@@ -1,7 +1,8 @@
 """Embeddings of pictures seen before, by content digest: in process memory, or in Redis.
 
-A cache belongs to one network. It never raises in use: what it cannot give is embedded again.
-Decisions are not cached, so that a verdict takes effect on re-uploads at once.
+A cache belongs to one network, and head where there is one. It never raises in use: what it cannot
+give is embedded again. Decisions are not cached, so that a verdict takes effect on re-uploads at
+once.
 """
 
 import math
@@ -73,20 +74,24 @@ class MemoryCache:
 
 def open_cache(
     cache: settings.Cache,
-    network_digest: str,
+    rows_digest: str,
     dimension: int,
     max_frames: int,
     rows: Mapping[tuple[int, int], int] | None = None,
+    *,
+    classes: int = 0,
 ) -> EmbeddingCache:
     """Return the cache that the settings ask for; Redis need not be there yet.
 
     Args:
         cache: Where, how many and how long.
-        network_digest: Of the network whose embeddings are kept, ``sha256:`` and hex digits.
+        rows_digest: Of the network whose embeddings are kept, with the head if the release has
+            one (``Release.rows_digest``), ``sha256:`` and hex digits.
         dimension: Of its embeddings; what has another one is not given back.
         max_frames: Frames judged of an animation.
         rows: Where regions are judged, how many embeddings a frame of each size has, by height
             and width in pixels; what has another number of them is not given back.
+        classes: Logits that each row has behind its embedding.
 
     Raises:
         BadSettings: ``redis_url`` is not a URL of Redis.
@@ -96,7 +101,8 @@ def open_cache(
     from moderator.caching.redis_cache import RedisCache
     from moderator.caching.redis_value import Shape
 
-    return RedisCache(cache, network_digest, Shape(dimension, max_frames, rows or {}))
+    shape = Shape(dimension, max_frames, rows or {}, classes=classes)
+    return RedisCache(cache, rows_digest, shape)
 
 
 def check_redis(cache: settings.Cache, timeout: float, stop: threading.Event | None = None) -> None:

@@ -22,8 +22,8 @@ CACHE_LOOKUPS = Counter(
 class Cached:
     """What is kept of a picture.
 
-    ``embeddings`` is float16[rows, D], L2-normalised: of each view in ``layout`` one row and then
-    those of its regions, if regions are judged.
+    ``embeddings`` is float16[rows, D + C]: of each view in ``layout`` one row and then those of its
+    regions, if regions are judged; each an L2-normalised embedding and then the logits of a head.
     """
 
     embeddings: NDArray[np.float16]

@@ -50,14 +50,14 @@ WRITES_REFUSED = (OutOfMemoryError, ReadOnlyError, NoPermissionError)
 
 
 class RedisCache:
-    """Embeddings of one network in Redis.
+    """Embeddings of one network, with the logits of one head, in Redis.
 
     All commands run one after the other on one thread of its own, so that the caller's wait has a
     limit whatever Redis, the network or name resolution do.
 
     Args:
         cache: URL, time-out and time to live.
-        network_digest: Of the network; part of every key.
+        rows_digest: Of network and head (``Release.rows_digest``); part of every key.
         shape: What this member's entries look like; others count as misses.
         clock: Monotonic time in seconds, for the pauses after failures.
 
@@ -68,13 +68,13 @@ class RedisCache:
     def __init__(
         self,
         cache: settings.Cache,
-        network_digest: str,
+        rows_digest: str,
         shape: Shape,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeout = cache.redis_timeout
         self._ttl = max(1, round(cache.cache_ttl * 1000))
-        short = network_digest.removeprefix("sha256:")[:SHORT_DIGEST]
+        short = rows_digest.removeprefix("sha256:")[:SHORT_DIGEST]
         self._shape = replace(shape, network=bytes.fromhex(short).ljust(8, b"\0"))
         # Members that judge regions and others that do not would throw each other's entries out.
         kind = "regions:" if shape.rows else ""

@@ -20,7 +20,8 @@ HEADER = struct.Struct("<4sHHHHIIIB8s")
 little-endian.
 
 Then come the views (``VIEW``) and their embeddings: rows × dimension numbers, float16,
-little-endian. Where regions are judged, a view has a row for each region after its own.
+little-endian. Of a release with a head its logits follow each embedding, and the dimension counts
+them too. Where regions are judged, a view has a row for each region after its own.
 """
 
 VIEW = struct.Struct("<HHIB4I")
@@ -47,7 +48,8 @@ NORM_TOLERANCE = 0.01
 class Shape:
     """What this member's entries look like: dimension of the network, frames judged at most.
 
-    ``network`` are the first bytes of its digest, so that what another one gave is not taken for
+    ``classes`` is how many logits each row has behind its embedding. ``network`` are the first
+    bytes of the digest of network and head, so that what another one gave is not taken for
     its own, however it came under its key.
 
     ``rows`` says how many embeddings a view of each size has, by height and width in pixels; it
@@ -58,6 +60,12 @@ class Shape:
     max_frames: int
     rows: Mapping[tuple[int, int], int] = field(default_factory=dict)
     network: bytes = bytes(8)
+    classes: int = 0
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return self.dimension + self.classes
 
     @property
     def version(self) -> int:
@@ -68,7 +76,7 @@ class Shape:
     def most_bytes(self) -> int:
         """Bytes of its largest entry; whatever is longer is none."""
         rows = max(self.rows.values(), default=1)
-        return HEADER.size + most_views(self.max_frames) * (VIEW.size + 2 * rows * self.dimension)
+        return HEADER.size + most_views(self.max_frames) * (VIEW.size + 2 * rows * self.width)
 
 
 def encode(cached: Cached, shape: Shape) -> bytes:
@@ -90,9 +98,9 @@ def decode(value: bytes, shape: Shape) -> Cached | None:
     """Return the entry that these bytes are, None where they are not one of this shape."""
     if len(value) < HEADER.size:
         return None
-    magic, version, views, at_most, dimension, *rest, network = HEADER.unpack_from(value)
-    ours = (MAGIC, shape.version, shape.dimension, shape.network)
-    if (magic, version, dimension, network) != ours:
+    magic, version, views, at_most, width, *rest, network = HEADER.unpack_from(value)
+    ours = (MAGIC, shape.version, shape.width, shape.network)
+    if (magic, version, width, network) != ours:
         return None
     begin = HEADER.size + VIEW.size * views
     layout = _layout(value[HEADER.size : begin], rest) if len(value) >= begin else None
@@ -100,10 +108,11 @@ def decode(value: bytes, shape: Shape) -> Cached | None:
         return None
     # Where each view's own row lies, and where the rows end.
     *firsts, total = accumulate(_counts(layout, shape), initial=0)
-    if len(value) != begin + 2 * total * dimension:
+    if len(value) != begin + 2 * total * width:
         return None
-    rows = np.frombuffer(value, "<f2", offset=begin).astype(np.float16).reshape(total, dimension)
-    return Cached(rows, layout) if _sound(rows, firsts) else None
+    rows = np.frombuffer(value, "<f2", offset=begin).astype(np.float16).reshape(total, width)
+    sound = _sound(rows[:, : shape.dimension], firsts)
+    return Cached(rows, layout) if sound and np.isfinite(rows).all() else None
 
 
 def _layout(value: bytes, header: Sequence[int]) -> Layout | None:

@@ -1,9 +1,12 @@
 """Find releases whose thresholds flag nearly everything, by what a release itself holds."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from models.release import Release
-from moderator.rules import find
+from models.scoring import Scorer
+from moderator.rules import find, neighbours_for
 
 MOST = 0.5
 """Share of harmless photographs that a release may flag by its own report."""
@@ -17,10 +20,16 @@ def flags_nearly_all(release: Release) -> str | None:
     The drawings of its self-test show no firearm, and its report may say what share of harmless
     photographs it flags.
     """
-    rows = np.concatenate(release.selftest.embeddings).astype(np.float32)
-    soft = release.policy.temperature is not None
-    query = release.index.query_kinds if soft else release.index.query
-    found = [find(near, release.policy, 0.0) for near in query(rows, release.policy.neighbours)]
+    selftest, policy = release.selftest, release.policy
+    rows = np.concatenate(selftest.embeddings).astype(np.float32)
+    near = neighbours_for(policy, release.index, rows)
+    said: Sequence[Mapping[str, float] | None] = [None] * len(near)
+    if release.head is not None and policy.head is not None:
+        scorer = Scorer(release.head, policy.head)
+        pairs = zip(selftest.images, selftest.logits, strict=True)
+        logits = np.concatenate([rows[: len(images)] for images, rows in pairs])
+        said = scorer.scores(logits, near)
+    found = [find(its, policy, 0.0, each) for its, each in zip(near, said, strict=True)]
     if found and all(each.reason == "match" for each in found):
         return (
             f"release {release.id} flags nearly everything: all {len(found)} drawings of its "

@@ -141,9 +141,9 @@ def warm(parts: Parts) -> None:
         for height, width in parts.release.spec.input.sizes:
             parts.arena.frame(slot, 0, height, width)[...] = 128
             rows = parts.embedder.submit([Frame(slot, 0, height, width)]).result(WARMING)
-            parts.matcher.served.index.query(
-                rows.astype(np.float32), parts.release.policy.neighbours
-            )
+            index = parts.matcher.served.index
+            embeddings = rows[:, : rows.shape[1] - parts.release.classes].astype(np.float32)
+            index.query(embeddings, parts.release.policy.neighbours)
     except TimeoutError:
         raise Unavailable(f"the network gave nothing within {WARMING:g} s") from None
     except ValueError as error:

@@ -51,6 +51,11 @@ FLAGS = Counter(
     "Posts flagged, by their best type; other: types of the overlay beyond the first 100.",
     ["type"],
 )
+MECHANISMS = Counter(
+    "moderator_flags_by_mechanism_total",
+    "Posts flagged by a release with a head, by their most probable mechanism.",
+    ["mechanism"],
+)
 DEAD_LETTERS = Counter("moderator_dead_letters_total", "Records sent to the dead-letter topic.")
 RETRIES = Counter(
     "moderator_retries_total", "Posts and deletions sent round again, by topic.", ["topic"]
@@ -406,6 +411,8 @@ def _count(decided: Sequence[Decided], records: Sequence[Outgoing], types: TypeL
         DECISIONS.labels(decision.decision, decision.reason).inc()
         if decision.decision == "flag" and decision.types and each.canary is None:
             FLAGS.labels(types.label(decision.types[0].type)).inc()
+            if decision.mechanisms:
+                MECHANISMS.labels(decision.mechanisms[0].name).inc()
         _observe_age(timestamp, now)
     count_canaries(decided)
     DEAD_LETTERS.inc(sum(record.role == "dead_letter" for record in records))

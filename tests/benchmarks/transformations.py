@@ -25,9 +25,11 @@ from PIL import Image
 
 from models.device import set_threads
 from models.release import Release, load_release
+from models.scoring import Scorer
 from models.spec import InputSpec
 from moderator.decide import Actions, decide_image
 from moderator.decoding.decode import DecodedImage, Undecodable, decode
+from moderator.rules import neighbours_for
 from moderator.settings import STARTER
 from tests.benchmarks.photographs import Row, unseen
 from tests.benchmarks.ways import WAYS, saved
@@ -86,7 +88,7 @@ class Judge:
             return [UNJUDGED] * len(images)
         pixels = np.stack(every)
         # Rounded as the worker rounds, for its cache.
-        rows = iter(self._network.describe_pixels(pixels).astype(np.float16).astype(np.float32))
+        rows = iter(self._network.describe_rows(pixels).astype(np.float16).astype(np.float32))
         return [
             UNJUDGED
             if image is None
@@ -105,10 +107,16 @@ class Judge:
         release, policy = self._release, self._release.policy
         if policy.region_margin is None:
             rows = [its[:1] for its in rows]
-        query = release.index.query if policy.temperature is None else release.index.query_kinds
-        near = query(np.concatenate(list(rows)), policy.neighbours)
+        flat, dimension = np.concatenate(list(rows)), release.index.dimension
+        near = neighbours_for(policy, release.index, flat[:, :dimension])
+        scores = None
+        if release.head is not None and policy.head is not None:
+            scorer = Scorer(release.head, policy.head)
+            scores = scorer.scores(flat[:, dimension:], near)
         counts = [len(its) for its in rows]
-        decision = decide_image(near, policy, release.types, Actions(), rows=counts, parts=parts)
+        decision = decide_image(
+            near, policy, release.types, Actions(), rows=counts, parts=parts, scores=scores
+        )
         return decision.decision == "flag"
 
 

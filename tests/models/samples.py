@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.head import Head, HeadClass
 from models.policy import Policy
 from models.prototypes import Prototypes
 from models.spec import InputSpec, NetworkSpec
@@ -71,3 +72,13 @@ def written(out: Path, **changes: Any) -> Any:
         "dataset_digest": None,
     }
     return write_release(out, **{**parts, **changes})
+
+
+def head(channels: int = 512, seed: int = 0) -> Head:
+    """Return a head with random weights: ``type0`` to ``type2`` and a look-alike, ``drill``."""
+    generator = np.random.default_rng(seed)
+    return Head(
+        (3 * generator.standard_normal((4, channels))).astype(np.float32),
+        generator.standard_normal(4).astype(np.float32),
+        (*(HeadClass(f"type{n}", "firearm") for n in range(3)), HeadClass("drill", "lookalike")),
+    )

@@ -177,6 +177,14 @@ def test_each_kind_is_found_as_if_it_were_alone(count, steps, k, asked_before) -
         assert found.added == new & set(found.ids)
     for found in index.query(rows, k):
         assert found.added == new & set(found.ids)
+    for row, found in zip(rows, index.query_kinds(rows, k, added_apart=True), strict=True):
+        ranked, counts, kept = slow(shelf, row, len(shelf)), {}, []
+        for item in ranked:
+            group = kinds[item[0]] == "firearm", item[0] in new
+            counts[group] = counts.get(group, 0) + 1
+            kept += [item] * (counts[group] <= k)
+        same(found, kept)
+        assert found.added == new & set(found.ids)
 
 
 def test_changes_leave_the_index_below_as_it_is_and_share_it(graph) -> None:

@@ -35,7 +35,7 @@ def test_every_changed_byte_is_found(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "format 2 but this version reads 1"),
+        ({"format": 3}, "format 3 but this version reads 1 and 2"),
         ({"format": None}, "format None"),
         ({"files": []}, "lacks its files"),
         ({"network_digest": 3}, "lacks"),

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import BadNetwork
+from models.errors import BadNetwork, BadRelease
 from models.network import RetrievalNetwork, released_tensors, round_weights
 from models.regions import windows
 from models.spec import InputSpec, NetworkSpec
-from tests.models.samples import SPEC, network, pixels
+from tests.models.samples import SPEC, head, network, pixels
 
 NET = network()
 
@@ -217,3 +217,54 @@ def test_cuda_gives_what_the_cpu_gives() -> None:
     images = pixels(5)
     expected = net.embed(images)
     assert np.abs(net.to(resolve_device("cuda")).embed(images) - expected).max() < 1e-4
+
+
+def pooled(net, images):
+    """Return the features float32[N, 1 + R, F] that embeddings and logits are made of."""
+    with torch.inference_mode():
+        return net._pooled(net.normalise(torch.from_numpy(images)), regions=True).numpy()
+
+
+def test_logits_are_those_of_the_head_from_the_same_pass() -> None:
+    spec = replace(SPEC, regions=((2, 1),))
+    plain, net, images = network(spec), network(spec), pixels(3)
+    passes = []
+    net.trunk.register_forward_hook(lambda *_: passes.append(1))
+    net.classify(head())
+    found = net.describe_rows(images)
+    assert len(passes) == 1
+    assert found.shape == (3, 1 + net.region_count(64, 64), 16 + 4)
+    assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
+    assert np.array_equal(found[..., :16], plain.describe_pixels(images))
+    assert np.abs(found[..., 16:] - head().logits(pooled(net, images))).max() < 1e-4
+    assert np.ptp(found[..., 16]) > 1e-3
+    alone = net.describe_rows(images, regions=False)
+    assert alone.shape == (3, 1, 16 + 4)
+    assert np.array_equal(alone[:, 0, :16], plain.embed(images))
+    assert np.abs(alone[:, 0] - found[:, 0]).max() < 1e-4
+
+
+def test_without_a_classifier_rows_are_embeddings() -> None:
+    net, images = network(replace(SPEC, regions=((2, 1),))), pixels(2)
+    assert net.classes == 0
+    assert np.array_equal(net.describe_rows(images), net.describe_pixels(images))
+    assert np.array_equal(net.describe_rows(images, regions=False)[:, 0], net.embed(images))
+
+
+@pytest.mark.parametrize("classified", [True, False])
+def test_no_images_give_no_rows_of_the_same_width(classified) -> None:
+    net, none = network(replace(SPEC, regions=((2, 1),))), np.zeros((0, 64, 64, 3), np.uint8)
+    if classified:
+        net.classify(head())
+    for regions in (True, False):
+        some = net.describe_rows(pixels(1), regions=regions)
+        assert net.describe_rows(none, regions=regions).shape == (0, *some.shape[1:])
+
+
+def test_a_classifier_is_no_part_of_the_network_and_of_its_channels() -> None:
+    net = network()
+    before = list(net.state_dict())
+    net.classify(head())
+    assert (list(net.state_dict()), net.classes) == (before, 4)
+    with pytest.raises(BadRelease, match="reads 300 channels but the trunk gives 512"):
+        net.classify(head(300))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BadRelease
-from models.policy import NEAR_RADIUS, PART_MARGIN, Policy
+from models.policy import NEAR_RADIUS, PART_MARGIN, HeadRule, Kernel, Policy
 
 POLICY = Policy(0.6, {"b": 0.7, "a": 0.5}, 0.05, 0.02, 20.0, 0.5, 8)
 
@@ -129,3 +129,70 @@ def test_a_support_may_be_asked_for_that_no_similarity_reaches() -> None:
 def test_what_changes_decisions_changes_the_version(changes) -> None:
     assert replace(POLICY, **changes).version != POLICY.version
     assert changes.items() <= replace(POLICY, **changes).to_json().items()
+
+
+RULE = HeadRule(0.5, Kernel(40.0, 25.0), Kernel(10.0, 8.0), {"type": 2.0, "mechanism": 1.5})
+
+
+@pytest.mark.parametrize("rule", [RULE, replace(RULE, own=None), replace(RULE, levels={})])
+def test_a_rule_for_a_head_comes_back(rule) -> None:
+    policy = Policy(7.5, {"a": -12.0}, 3.0, part_margin=4.0, region_margin=5.0, head=rule)
+    raw = json.loads(json.dumps(policy.to_json()))
+    assert Policy.from_json({**raw, "head": {**raw["head"], "later": 1}}) == policy
+    assert raw["head"]["own"] == (None if rule.own is None else {"scale": 10.0, "offset": 8.0})
+    assert policy.by_kind
+    assert not replace(policy, head=None, threshold=0.5, thresholds={}, near_miss=0.0,
+                       part_margin=0.0, region_margin=0.0).by_kind  # fmt: skip
+    assert policy.version != replace(policy, head=replace(rule, temperature=0.6)).version
+
+
+def test_the_json_of_a_rule_is_the_documented_one() -> None:
+    assert Policy(0.0, head=RULE).to_json()["head"] == {
+        "temperature": 0.5,
+        "added": {"scale": 40.0, "offset": 25.0},
+        "own": {"scale": 10.0, "offset": 8.0},
+        "levels": {"mechanism": {"temperature": 1.5}, "type": {"temperature": 2.0}},
+    }
+
+
+HEAD_JSON = RULE.to_json()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"temperature": None},
+        {"added": None},
+        {"added": {"scale": 0.0, "offset": 1.0}},
+        {"added": {"scale": 1.0}},
+        {"own": {"scale": 1.0, "offset": float("inf")}},
+        {"own": 3},
+        {"levels": {"calibre": {"temperature": 1.0}}},
+        {"levels": {"type": {"temperature": -1.0}}},
+        {"levels": {"type": 1.0}},
+        {"levels": None},
+    ],
+)
+def test_a_bad_rule_for_a_head_is_one_line(changes) -> None:
+    raw = {**Policy(0.0).to_json(), "head": {**HEAD_JSON, **changes}}
+    with pytest.raises(BadRelease, match="policy") as caught:
+        Policy.from_json(raw)
+    assert "\n" not in str(caught.value)
+    for absent in ("temperature", "added", "own", "levels"):
+        left = {name: value for name, value in HEAD_JSON.items() if name != absent}
+        with pytest.raises(BadRelease, match=absent):
+            Policy.from_json({**raw, "head": left})
+
+
+def test_logits_are_as_large_as_they_are_only_with_a_head() -> None:
+    for name in ("threshold", "near_miss", "region_margin", "part_margin"):
+        replace(Policy(0.0, head=RULE), **{name: 900.0})
+        for policy in (Policy(0.0), Policy(0.0, temperature=0.1)):
+            with pytest.raises(BadRelease, match=name):
+                replace(policy, **{name: 900.0})
+        with pytest.raises(BadRelease, match=name):
+            replace(Policy(0.0, head=RULE), **{name: 1001.0})
+    with pytest.raises(BadRelease, match="by a head and by the soft rule"):
+        Policy(0.0, head=RULE, temperature=0.1)

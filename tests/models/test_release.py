@@ -13,14 +13,16 @@ from safetensors.torch import load_file, save_file
 
 from models import manifest as manifests
 from models.errors import BadNetwork, BadRelease
+from models.head import Head, HeadClass
 from models.index import PrototypeIndex
 from models.manifest import CACHE, REQUIRED
 from models.network import round_weights
-from models.policy import Policy
+from models.policy import HeadRule, Kernel, Policy
 from models.prototypes import Prototypes
 from models.release import Release, list_releases, load_release
+from models.selftest import SelfTest
 from models.spec import InputSpec
-from tests.models.samples import SPEC, directions, network, pixels, prototypes, written
+from tests.models.samples import SPEC, directions, head, network, pixels, prototypes, written
 
 LARGE = 2100
 
@@ -42,7 +44,7 @@ def copy(small, tmp_path) -> Path:
     return Path(shutil.copytree(small.path, tmp_path / "copy"))
 
 
-def resealed(folder: Path) -> None:
+def resealed(folder: Path, **changes: object) -> None:
     """Write a manifest whose digests are right again after a file was changed."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"] = {
@@ -51,7 +53,7 @@ def resealed(folder: Path) -> None:
         if file.name != "manifest.json"
     }
     manifest["network_digest"] = manifests.network_digest(folder)
-    (folder / "manifest.json").write_bytes(manifests.encode(manifest))
+    (folder / "manifest.json").write_bytes(manifests.encode({**manifest, **changes}))
 
 
 def refused(folder: Path, said: str) -> None:
@@ -398,3 +400,125 @@ def test_its_digest_begins_with_its_id(small) -> None:
     raw = (small.path / "manifest.json").read_bytes()
     assert small.digest == hashlib.sha256(raw).hexdigest()
     assert small.digest.startswith(small.id)
+
+
+# --- with a head
+
+
+RULED = Policy(3.0, head=HeadRule(1.0, Kernel(40.0, 20.0)))
+
+
+@pytest.fixture(scope="module")
+def headed(tmp_path_factory) -> Release:
+    folder = tmp_path_factory.mktemp("releases") / "headed"
+    return written(folder, head=head(), policy=RULED)
+
+
+@pytest.fixture
+def headed_copy(headed, tmp_path) -> Path:
+    return Path(shutil.copytree(headed.path, tmp_path / "headed"))
+
+
+def test_a_head_comes_back_and_its_network_is_the_same(headed, small) -> None:
+    again = load_release(headed.path)
+    assert {file.name for file in headed.path.iterdir()} == {
+        "manifest.json", "head.safetensors", *REQUIRED,
+    }  # fmt: skip
+    assert (again.policy, again.classes, small.classes) == (RULED, 4, 0)
+    assert again.head.classes == head().classes
+    assert np.array_equal(again.head.weight, head().weight)
+    # Embeddings compare, so that prototypes and the overlay of the one apply to the other.
+    assert headed.network_digest == small.network_digest
+    assert small.rows_digest == small.network_digest != headed.rows_digest
+    assert headed.manifest["head_digest"] == head().digest
+
+
+def test_the_digest_of_rows_names_network_and_head(headed, tmp_path) -> None:
+    other = written(tmp_path / "head", head=head(seed=1), policy=RULED)
+    another = written(tmp_path / "net", head=head(), policy=RULED, network=network(seed=1))
+    assert len({each.rows_digest for each in (headed, other, another)}) == 3
+    # The policy is none of what rows are made of.
+    assert written(tmp_path / "policy", head=head()).rows_digest == headed.rows_digest
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_its_network_gives_the_logits_of_the_head(headed, fold) -> None:
+    loaded, net = headed.load_network(fold=fold), network()
+    net.classify(head())
+    found, expected = (each.describe_rows(pixels(4)) for each in (loaded, net))
+    assert found.shape == (4, 1, 16 + 4)
+    assert np.abs(found - expected).max() < 1e-4
+
+
+def test_a_network_that_was_loaded_with_its_head_can_be_released_without(headed, small, tmp_path):
+    again = written(tmp_path / "a", network=headed.load_network(fold=False))
+    assert again.id == small.id
+
+
+def test_a_head_of_other_features_is_not_written(tmp_path) -> None:
+    with pytest.raises(BadRelease, match="reads 300 channels but the trunk gives 512"):
+        written(tmp_path / "a", head=head(300), policy=RULED)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_head_of_other_features_is_found_when_the_network_is_loaded(headed_copy) -> None:
+    swapped(headed_copy, head(300))
+    with pytest.raises(BadRelease, match="reads 300 channels but the trunk gives 512") as caught:
+        load_release(headed_copy).load_network()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_that_gives_something_else_fails_the_self_test(headed_copy) -> None:
+    swapped(headed_copy, head(seed=1))
+    with pytest.raises(BadRelease, match="self-test on cpu/float32 failed"):
+        load_release(headed_copy).load_network()
+
+
+def test_what_reads_releases_without_a_head_only_refuses_one(headed) -> None:
+    assert headed.manifest["format"] == 2
+
+
+def swapped(folder: Path, other: Head) -> None:
+    """Put another head in the place of one, all digests right."""
+    other.save(folder)
+    resealed(folder, head_digest=other.digest)
+
+
+def renamed(name: str) -> Head:
+    return replace(head(), classes=(HeadClass(name, "firearm"), *head().classes[1:]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "head.safetensors").unlink(), "another head"),
+        (lambda folder: head(seed=1).save(folder), "another head"),
+        (lambda folder: renamed("type3").save(folder), "another head"),
+        (lambda folder: swapped(folder, renamed("bazooka")), "'bazooka', which types.json"),
+        (lambda folder: (folder / "types.json").write_bytes(b'{"types": {}}'), "not a head"),
+        (
+            lambda folder: SelfTest.record(network(), SPEC.input).save(folder / "selftest.npz"),
+            "has 0 logits but the head has 4",
+        ),
+    ],
+)
+def test_a_head_that_does_not_fit_its_release_is_one_line(headed_copy, damage, said) -> None:
+    damage(headed_copy)
+    resealed(headed_copy)
+    refused(headed_copy, said)
+
+
+def test_a_format_or_a_policy_that_needs_a_head_needs_one(headed_copy, copy) -> None:
+    resealed(headed_copy, format=1)
+    refused(headed_copy, "wrong format")
+    (copy / "policy.json").write_bytes((headed_copy / "policy.json").read_bytes())
+    resealed(copy)
+    refused(copy, "judges by a head but there is none")
+
+
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.999])
+def test_a_flipped_byte_of_a_head_is_found(headed_copy, where) -> None:
+    raw = bytearray((headed_copy / "head.safetensors").read_bytes())
+    raw[int(len(raw) * where)] ^= 0x04
+    (headed_copy / "head.safetensors").write_bytes(raw)
+    refused(headed_copy, "damaged")

@@ -1,11 +1,15 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scoring import support, supports, type_supports
+from models.head import Head, HeadClass
+from models.index import Neighbours
+from models.policy import HeadRule, Kernel
+from models.scoring import Scorer, level_shares, support, supports, type_supports
 
 neighbours = st.lists(
     st.tuples(st.floats(-1, 1, width=32), st.booleans(), st.sampled_from("abc")),
@@ -102,3 +106,109 @@ def test_extreme_figures_neither_overflow_nor_vanish() -> None:
 def test_shapes_that_do_not_fit_are_refused(shapes) -> None:
     with pytest.raises(ValueError, match="neighbour"):
         supports(np.zeros(shapes[0], np.float32), np.zeros(shapes[1], np.bool_), 0.1)
+
+
+# --- a head beside the neighbours
+
+CLASSES = (
+    HeadClass("a", "firearm"), HeadClass("toy", "lookalike"), HeadClass("b", "firearm"),
+    HeadClass("a", "lookalike"),
+)  # fmt: skip
+HEAD = Head(np.eye(4, dtype=np.float32), np.zeros(4, np.float32), CLASSES)
+
+entries = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "new", "toy"]),
+        st.sampled_from(["firearm", "lookalike", "override"]),
+        st.floats(-1, 1, width=32),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+logits = st.lists(st.floats(-30, 30, width=32), min_size=4, max_size=4)
+kernels = st.builds(Kernel, st.floats(0.1, 60), st.floats(-20, 60))
+rules = st.builds(HeadRule, st.floats(0.1, 4), kernels, st.none() | kernels)
+
+
+def beside(rows) -> Neighbours:
+    """Return neighbours from (type, kind, similarity, added), best first."""
+    rows = sorted(rows, key=lambda row: -row[2])
+    types, kinds, similarities, added = zip(*rows, strict=True) if rows else ((), (), (), ())
+    ids = tuple(map(str, range(len(rows))))
+    new = frozenset(name for name, its in zip(ids, added, strict=True) if its)
+    return Neighbours(ids, types, kinds, np.array(similarities, np.float32), new)
+
+
+def slow(values, rows, rule) -> dict[str, float]:
+    """Return the scores of types as their definition has them, term by term."""
+    every = [(each.kind, each.name, value) for each, value in zip(CLASSES, values, strict=True)]
+    for name, kind, similarity, added in rows:
+        kernel = rule.added if added else rule.own
+        if kernel is not None:
+            every.append((kind, name, kernel.scale * similarity - kernel.offset))
+
+    def joined(chosen) -> float:
+        its = [value for kind, name, value in every if chosen(kind, name)]
+        most = max(its)
+        total = math.fsum(math.exp((value - most) / rule.temperature) for value in its)
+        return most + rule.temperature * math.log(total)
+
+    whole = joined(lambda kind, _: kind == "firearm") - joined(lambda kind, _: kind == "lookalike")
+    names = {name for kind, name, _ in every if kind == "firearm"}
+    own = {n: joined(lambda kind, name, n=n: (kind, name) == ("firearm", n)) for n in names}
+    return {name: whole - (max(own.values()) - value) for name, value in own.items()}
+
+
+@given(logits, entries, rules)
+def test_the_scores_of_types_are_those_of_the_slow_way(values, rows, rule) -> None:
+    (found,) = Scorer(HEAD, rule).scores(np.array([values], np.float32), [beside(rows)])
+    assert found == pytest.approx(slow(values, rows, rule), abs=1e-6)
+
+
+@given(st.lists(st.tuples(logits, entries), max_size=4), rules)
+def test_rows_are_scored_each_as_one(each, rule) -> None:
+    scorer = Scorer(HEAD, rule)
+    values = np.array([value for value, _ in each], np.float32).reshape(-1, 4)
+    near = [beside(rows) for _, rows in each]
+    alone = [scorer.scores(values[n : n + 1], near[n : n + 1])[0] for n in range(len(near))]
+    assert scorer.scores(values, near) == [pytest.approx(its, abs=1e-9) for its in alone]
+
+
+@given(logits, entries, rules)
+def test_without_what_is_added_the_head_is_alone_where_own_count_nothing(values, rows, rule):
+    scorer = Scorer(HEAD, replace(rule, own=None))
+    own = [(*row[:3], False) for row in rows]
+    pair = np.array([values, values], np.float32)
+    first, second = scorer.scores(pair, [beside(own), beside([])])
+    assert first == second
+
+
+@given(logits, entries, rules, st.floats(-1, 0.9), st.sampled_from(["a", "new"]))
+def test_the_nearer_an_added_prototype_the_more_it_weighs(values, rows, rule, far, name) -> None:
+    scorer, row = Scorer(HEAD, rule), np.array([values], np.float32)
+
+    def at(kind: str, similarity: float) -> dict[str, float]:
+        return scorer.scores(row, [beside([*rows, (name, kind, similarity, True)])])[0]
+
+    before, after = at("firearm", far), at("firearm", far + 0.1)
+    assert after[name] >= before[name] - 1e-9
+    before, after = at("lookalike", far), at("lookalike", far + 0.1)
+    assert all(after[each] <= before[each] + 1e-9 for each in before)
+
+
+scores = st.dictionaries(st.sampled_from("abcd"), st.floats(-50, 50), min_size=1)
+OF = {"a": "pistol", "b": "pistol", "c": "rifle"}
+
+
+@given(scores, st.floats(0.1, 10))
+def test_shares_of_a_level_are_sums_over_the_types_that_have_one(given_scores, t) -> None:
+    found = level_shares(given_scores, OF.get, t)
+    weights = {n: math.exp((v - 50) / t) for n, v in given_scores.items() if n in OF}
+    total = sum(weights.values())
+    expected: dict[str, float] = {}
+    for name, weight in weights.items():
+        expected[OF[name]] = expected.get(OF[name], 0.0) + weight / total if total else math.nan
+    if total > 1e-200:
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert sum(found.values()) == pytest.approx(1 if found else 0)

@@ -7,7 +7,7 @@ from models.archive import load_arrays, save_arrays
 from models.errors import BadRelease
 from models.selftest import SelfTest, drawn
 from models.spec import InputSpec
-from tests.models.samples import SPEC, directions, network
+from tests.models.samples import SPEC, directions, head, network
 
 NET = network()
 TEST = SelfTest.record(NET, SPEC.input)
@@ -151,6 +151,70 @@ def test_regions_that_are_off_or_of_another_number_are_found() -> None:
 )
 def test_regions_that_do_not_fit_are_one_line(tmp_path, changes) -> None:
     REGIONAL_TEST.save(tmp_path / "s.npz")
+    arrays = {**load_arrays(tmp_path / "s.npz"), **changes}
+    save_arrays(tmp_path / "s.npz", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(BadRelease, match=r"s\.npz") as caught:
+        SelfTest.load(tmp_path / "s.npz")
+    assert "\n" not in str(caught.value)
+
+
+HEADED = network(replace(SPEC, regions=((2, 1),)))
+HEADED.classify(head())
+HEADED_TEST = SelfTest.record(HEADED, SPEC.input, regions=True, logits=True)
+
+
+def test_logits_are_recorded_checked_and_kept(tmp_path) -> None:
+    assert (TEST.logits, TEST.classes, HEADED_TEST.classes) == ((), 0, 4)
+    counts = [3 + HEADED.region_count(*size) for size in SPEC.input.sizes]
+    assert [rows.shape for rows in HEADED_TEST.logits] == [(n, 4) for n in counts]
+    assert HEADED_TEST.check(HEADED, "cpu", "float32") < 1e-6
+    HEADED_TEST.save(tmp_path / "s.npz")
+    again = SelfTest.load(tmp_path / "s.npz")
+    for one, other in zip(again.logits, HEADED_TEST.logits, strict=True):
+        assert np.array_equal(one, other)
+
+
+class Off:
+    """A network whose embeddings are right and whose logits of one row are off."""
+
+    embed = staticmethod(HEADED.embed)
+    describe_pixels = staticmethod(HEADED.describe_pixels)
+
+    def __init__(self, place, by: float) -> None:
+        self._place, self._by = place, by
+
+    def describe_rows(self, pixels, *, regions=True):
+        rows = HEADED.describe_rows(pixels, regions=regions)
+        rows[self._place][-1] += self._by
+        return rows
+
+
+@pytest.mark.parametrize("place", [(0, 0), (-1, 0), (-1, 2)])
+def test_logits_that_are_off_are_found_of_pictures_and_of_regions(place) -> None:
+    largest = max(np.abs(rows).max() for rows in HEADED_TEST.logits)
+    HEADED_TEST.check(Off(place, 2e-5 * largest), "cpu", "float32")
+    for by in (2e-3 * largest, float("nan")):
+        with pytest.raises(BadRelease, match="self-test on cpu/float32 failed"):
+            HEADED_TEST.check(Off(place, by), "cpu", "float32")
+
+
+def test_a_network_with_another_number_of_logits_is_found() -> None:
+    with pytest.raises(BadRelease, match="gives 0 logits but its release was made with 4"):
+        HEADED_TEST.check(network(HEADED.spec), "cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logits_0": np.zeros((3, 4))},
+        {"logits_0": np.zeros(4)},
+        {"logits_1": None},
+        {"logits_0": None},
+        {"logits_1": HEADED_TEST.logits[1][:, :2]},
+    ],
+)
+def test_logits_that_do_not_fit_are_one_line(tmp_path, changes) -> None:
+    HEADED_TEST.save(tmp_path / "s.npz")
     arrays = {**load_arrays(tmp_path / "s.npz"), **changes}
     save_arrays(tmp_path / "s.npz", {k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(BadRelease, match=r"s\.npz") as caught:

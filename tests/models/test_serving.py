@@ -7,7 +7,7 @@ from torch import nn
 
 from models.network import RetrievalNetwork
 from models.serving import for_serving
-from tests.models.samples import SPEC, network, pixels
+from tests.models.samples import SPEC, head, network, pixels
 
 
 def unsettled(net: RetrievalNetwork) -> RetrievalNetwork:
@@ -99,3 +99,13 @@ def test_a_network_for_serving_describes_regions_alike(pooling) -> None:
     found = fast.describe_pixels(images)
     assert found.shape[1] == 1 + net.region_count(96, 128) > 5
     assert np.abs(found - net.describe_pixels(images)).max() < 1e-5
+
+
+def test_a_network_for_serving_gives_the_same_logits() -> None:
+    spec = replace(SPEC, backbone="mobilenet_v2", regions=((2, 1),))
+    net = unsettled(network(spec))
+    net.classify(head(net.channels))
+    fast = for_serving(net)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+    images = pixels(3, 64, 96)
+    assert np.abs(fast.describe_rows(images) - net.describe_rows(images)).max() < 1e-3

@@ -1,7 +1,7 @@
 import pytest
 
 from models.errors import BadRelease
-from models.types import Types
+from models.types import UNKNOWN, Types
 
 ENTRIES = {"b": ("pistol", "Type B"), "a": ("rifle", "Type A")}
 
@@ -42,4 +42,26 @@ def test_json_gives_the_same_types_and_what_is_unknown_is_ignored() -> None:
 def test_bad_json_is_one_line(raw) -> None:
     with pytest.raises(BadRelease) as caught:
         Types.from_json(raw)
+    assert "\n" not in str(caught.value)
+
+
+MECHANISMS = {"b": "revolver"}
+
+
+def test_a_type_may_have_a_mechanism() -> None:
+    types = Types(ENTRIES, MECHANISMS)
+    assert [types.mechanism(name) for name in ("b", "a", "x")] == ["revolver", None, None]
+    assert types != Types(ENTRIES)
+    assert Types.from_json(types.to_json()) == types
+    assert "mechanism" not in types.to_json()["types"]["a"]
+    more = types.with_added({"c": ("rifle", "C"), "b": ("toy", "B")})
+    assert [more.mechanism(name) for name in ("b", "c", "a")] == ["revolver", UNKNOWN, None]
+    # Where no type has one, none is missed.
+    assert Types(ENTRIES).with_added({"c": ("rifle", "C")}).mechanism("c") is None
+
+
+@pytest.mark.parametrize("mechanisms", [{"b": ""}, {"b": 3}, {"c": "revolver"}])
+def test_a_mechanism_is_a_text_of_a_type_that_is_there(mechanisms) -> None:
+    with pytest.raises(BadRelease, match="mechanism") as caught:
+        Types(ENTRIES, mechanisms)
     assert "\n" not in str(caught.value)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.index import Neighbours
-from models.policy import Policy
-from moderator.rules import find
+from models.policy import HeadRule, Kernel, Policy
+from moderator.rules import SCORE_UNIT, find
 
 POLICY = Policy(0.7, thresholds={"m4": 0.6}, near_miss=0.1, lookalike_margin=0.05,
                 least_similarity=0.3)  # fmt: skip
@@ -58,3 +58,26 @@ def test_less_of_a_change_leaves_a_finding_as_it_is(found) -> None:
 )
 def test_how_near_it_is(rows, closest) -> None:
     assert find(near(rows), POLICY, 0.0).closest == pytest.approx(closest, abs=1e-6)
+
+
+BY_HEAD = replace(NEAR, head=HeadRule(1.0, Kernel(20.0, 10.0)))
+moves = st.tuples(st.sampled_from(["glock", "m4", "ak"]), st.floats(-3, 3), st.floats(-0.45, 0.45))
+
+
+@given(
+    st.lists(rows, max_size=6), st.lists(moves, min_size=1, max_size=3, unique_by=lambda m: m[0])
+)
+def test_less_of_a_change_leaves_a_finding_by_a_head_as_it_is(found, said) -> None:
+    """A similarity changes by so much, and a score by that times its unit."""
+    added = [row[4] for row in found]
+    before = find(
+        near([row[:3] for row in found], added), BY_HEAD, 0.0, {name: at for name, at, _ in said}
+    )
+    most = max(0.0, min(before.closest, 1.0) - 1e-6)
+    moved = [(name, kind, at + by * most) for name, kind, at, by, _ in found]
+    scores = {name: at + by * most * SCORE_UNIT for name, at, by in said}
+    after = find(near(moved, added), BY_HEAD, 0.0, scores)
+    assert after.reason == before.reason
+    assert sorted(after.reached, key=after.reached.get) == sorted(
+        before.reached, key=before.reached.get
+    )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.index import Neighbours
-from models.policy import Policy
+from models.policy import HeadRule, Kernel, Policy
 from models.types import Types
 from moderator.decide import (
     SEVERITY,
@@ -435,3 +435,100 @@ def test_regions_add_nothing_to_a_copy_of_a_look_alike_that_was_added(similarity
     # Another frame is judged as ever.
     found = decide_image([whole, region], policy, types, Actions(), rows=[1, 1])
     assert (found.decision, found.reason) == ("flag", "match")
+
+
+# --- names by level
+
+LEVELLED = Types(
+    {"glock": ("pistol", "Glock 17"), "colt": ("pistol", "Colt"), "ak": ("rifle", "AK"),
+     "gun": ("gun", "A gun")},
+    {"glock": "automatic", "colt": "revolver", "ak": "automatic"},
+)  # fmt: skip
+HEADED = Policy(
+    0.0,
+    head=HeadRule(1.0, Kernel(40.0, 20.0), levels={"mechanism": 2.0, "family": 1.0, "type": 0.5}),
+)
+SCORES = {"glock": 3.0, "colt": 2.0, "ak": 1.0, "gun": 4.0}
+
+
+def shares(temperature: float) -> dict[str, float]:
+    """Return the softmax over the types that name a model."""
+    weights = {n: math.exp(SCORES[n] / temperature) for n in ("glock", "colt", "ak")}
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
+
+
+def headed(policy: Policy = HEADED, scores=SCORES, override=None, **actions):
+    rows = [near(firearm("ak", 0.6))]
+    return decide_image(rows, policy, LEVELLED, Actions(**actions), override, scores=[scores])
+
+
+def test_a_firearm_is_named_at_each_level_by_its_own_temperature() -> None:
+    found = headed()
+    coarse, fine, family = shares(2.0), shares(0.5), shares(1.0)
+    assert [(each.name, each.score) for each in found.mechanisms] == [
+        ("automatic", pytest.approx(coarse["glock"] + coarse["ak"], abs=1e-4)),
+        ("revolver", pytest.approx(coarse["colt"], abs=1e-4)),
+    ]
+    assert [(each.name, each.score) for each in found.families] == [
+        ("pistol", pytest.approx(family["glock"] + family["colt"], abs=1e-4)),
+        ("rifle", pytest.approx(family["ak"], abs=1e-4)),
+    ]
+    assert [each.type for each in found.types] == ["gun", "glock", "colt", "ak"]
+    assert [each.probability for each in found.types] == [
+        None, *(pytest.approx(fine[name], abs=1e-4) for name in ("glock", "colt", "ak")),
+    ]  # fmt: skip
+
+
+def test_only_the_levels_of_the_policy_are_told() -> None:
+    rule = replace(HEADED.head, levels={"family": 1.0})
+    found = headed(replace(HEADED, head=rule))
+    assert (found.mechanisms, {each.probability for each in found.types}) == ((), {None})
+    assert found.families
+    assert not headed(replace(HEADED, head=replace(rule, levels={}))).families
+
+
+def test_levels_are_capped_as_types_are_and_absent_without_types() -> None:
+    found = headed(max_types=1)
+    assert [len(each) for each in (found.types, found.mechanisms, found.families)] == [1, 1, 1]
+    passed = headed(replace(HEADED, threshold=9.0))
+    assert (passed.types, passed.mechanisms, passed.families) == ((), (), ())
+
+
+@pytest.mark.parametrize("said", ["", "colt"])
+def test_a_moderators_word_leaves_nothing_of_what_the_head_said(said) -> None:
+    found = headed(override=Override("review/1", said))
+    assert (found.mechanisms, found.families) == ((), ())
+    assert [each.probability for each in found.types] == [None] * bool(said)
+
+
+def test_a_posts_levels_are_the_best_of_the_images_that_it_is_decided_for() -> None:
+    one, other = headed(), headed(scores={**SCORES, "colt": 9.0})
+    passed = headed(replace(HEADED, threshold=99.0))
+    found = decide_post([one, passed, other], 5)
+    best = {each.name: each.score for each in one.mechanisms}
+    for each in other.mechanisms:
+        best[each.name] = max(best[each.name], each.score)
+    assert {each.name: each.score for each in found.mechanisms} == best
+    assert [each.name for each in found.mechanisms] == ["revolver", "automatic"]
+    assert [each.name for each in found.families] == ["pistol", "rifle"]
+    assert len(decide_post([one, other], 1).mechanisms) == 1
+
+
+def test_scores_are_of_as_many_rows_as_neighbours() -> None:
+    with pytest.raises(ValueError, match="2 scores for an image of 1 rows"):
+        decide_image([near()], HEADED, LEVELLED, Actions(), scores=[SCORES, SCORES])
+
+
+def test_regions_and_parts_need_their_margins_of_the_score() -> None:
+    policy = replace(HEADED, threshold=3.5, region_margin=2.0, part_margin=1.0)
+    views, low = [near(firearm("ak", 0.6))] * 3, {"glock": 0.0}
+
+    def reason(scores, rows, parts) -> str:
+        return decide_image(
+            views, policy, LEVELLED, Actions(), rows=rows, parts=parts, scores=scores
+        ).reason
+
+    for by, expected in ((1.9, "no-match"), (2.1, "match")):
+        assert reason([low, low, {"ak": 3.5 + by}], [3], [False]) == expected
+    for by, expected in ((0.9, "no-match"), (1.1, "match")):
+        assert reason([low, low, {"ak": 3.5 + by}], [1, 1, 1], [False, False, True]) == expected

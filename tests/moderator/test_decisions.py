@@ -11,6 +11,7 @@ from moderator.decide import (
     Actions,
     Evidence,
     ImageDecision,
+    LevelScore,
     PostDecision,
     TypeScore,
     decide_post,
@@ -286,6 +287,7 @@ def test_a_decision_of_twenty_images_with_huge_ids_stays_below_a_megabyte():
         tuple(TypeScore(f"{place}{long}", long, long, 0.5) for place in range(5)),
         tuple(Evidence(long, long, "firearm", 0.5) for _ in range(5)),
         view=0,
+        families=tuple(LevelScore(f"{place}{long}", 0.2) for place in range(5)),
     )
     embedding = np.ones(2048, np.float16)
     images = [
@@ -396,3 +398,37 @@ def test_the_view_that_decided_and_what_was_out_of_reach_are_published() -> None
     assert image["frames"] == {"judged": 2, "reached": 12, "beyond": True}
     assert image["partial"] is True
     assert not list(schema("decision-1").iter_errors(body))
+
+
+def test_what_a_head_says_is_published_and_what_it_does_not_say_is_absent() -> None:
+    named = TypeScore("glock", "pistol", "Glock 17", 0.9, probability=0.41)
+    levels = {
+        "types": (named,),
+        "mechanisms": (LevelScore("automatic", 0.97), LevelScore("revolver", 0.03)),
+        "families": (LevelScore("pistol", 0.99),),
+    }
+    image = replace(matched(), decision=replace(matched().decision, **levels))
+    post = PostDecision("flag", "match", worst=0, **levels)
+    found = replace(decided(image, matched("1")), decision=post)
+    for role, name in (("decisions", "decision-1"), ("flagged", "flagged-1")):
+        body = body_of(found, role)
+        schema(name).validate(body)
+        for part in (body, body["images"][0]):
+            assert part["types"][0]["probability"] == 0.41
+            assert part["mechanisms"][0] == {"mechanism": "automatic", "score": 0.97}
+            assert part["families"] == [{"family": "pistol", "score": 0.99}]
+        assert not {"mechanisms", "families"} & body["images"][1].keys()
+        assert "probability" not in body["images"][1]["types"][0]
+    body = body_of(decided(matched()))
+    assert not {"mechanisms", "families"} & body.keys()
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [{"mechanisms": [{"mechanism": ""}]}, {"mechanisms": [{"score": 0.5}]},
+     {"families": [{"family": "pistol", "score": 1.5}]}, {"families": [{"mechanism": "a"}]}],
+)  # fmt: skip
+def test_the_schemas_refuse_levels_that_are_none(levels) -> None:
+    body = body_of(decided(matched()))
+    assert schema("decision-1").is_valid(body)
+    assert not schema("decision-1").is_valid({**body, **levels})

@@ -25,12 +25,15 @@ class Numbered:
         self.batches.append(pixels.shape)
         return np.stack([pixels[:, 0, 0, 0], pixels[:, 0, 0, 1]], axis=1).astype(np.float32)
 
+    def describe_rows(self, pixels: np.ndarray, *, regions: bool) -> np.ndarray:
+        return self.embed(pixels)[:, None]
+
 
 class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def embed(self, pixels: np.ndarray) -> np.ndarray:
+    def describe_rows(self, pixels: np.ndarray, *, regions: bool) -> np.ndarray:
         raise self.error
 
 
@@ -143,7 +146,9 @@ class Described(Numbered):
     def boxes(self, height: int, width: int) -> np.ndarray:
         return np.zeros((width // 4, 4))
 
-    def describe_pixels(self, pixels: np.ndarray) -> np.ndarray:
+    def describe_rows(self, pixels: np.ndarray, *, regions: bool) -> np.ndarray:
+        if not regions:
+            return super().describe_rows(pixels, regions=False)
         count = 1 + len(self.boxes(*pixels.shape[1:3]))
         rows = np.repeat(self.embed(pixels)[:, None], count, axis=1)
         return np.concatenate([rows, np.indices(rows.shape[:2])[1][..., None]], axis=2)

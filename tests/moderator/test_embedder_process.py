@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from models.errors import BadRelease
+from models.policy import HeadRule, Kernel, Policy
 from models.release import Release, write_release
 from models.spec import InputSpec
 from moderator import embedder_process
@@ -25,16 +26,17 @@ from moderator.embedder import Frame, InProcessEmbedder
 from moderator.embedder_process import MAX_RESTARTS, ProcessEmbedder, Serving
 from moderator.errors import Unavailable
 from moderator.slots import SlotArena
-from tests.models.samples import SPEC, network, written
+from tests.models.samples import SPEC, head, network, written
 
 pytestmark = pytest.mark.slow
 
 SIDE = 64
+HEADED = Policy(3.0, head=HeadRule(1.0, Kernel(40.0, 20.0)))
 FRAMES = [Frame(slot, 0, SIDE, SIDE) for slot in range(4)]
 
 
 def serving_of(release: Release) -> Serving:
-    return Serving(release.path, release.network_digest, "cpu", 1, 4)
+    return Serving(release.path, release.rows_digest, "cpu", 1, 4)
 
 
 @pytest.fixture
@@ -311,3 +313,36 @@ def test_signals_to_the_whole_group_do_not_end_it(tiny_release, tmp_path) -> Non
         timeout=120,
     )
     assert (member.stdout, member.returncode) == ("1 True\n", 0), member.stderr
+
+
+# --- with a head
+
+
+@pytest.fixture
+def headed_release(tmp_path) -> Release:
+    spec = replace(SPEC, input=InputSpec(((SIDE, SIDE),)), regions=((2, 1),))
+    return written(tmp_path / "headed", network=network(spec), head=head(), policy=HEADED)
+
+
+def test_both_embedders_give_the_same_rows_with_logits(headed_release, arena) -> None:
+    serving = replace(serving_of(headed_release), regions=True)
+    net = headed_release.load_network()
+    inside = InProcessEmbedder(net, arena, threads=1, chunk=4, regions=True)
+    apart = ProcessEmbedder(serving, arena)
+    try:
+        for regions in (True, False):
+            one, other = (e.submit(FRAMES, regions=regions).result(120) for e in (inside, apart))
+            count = 1 + len(apart.boxes[SIDE, SIDE]) if regions else 1
+            assert one.shape == other.shape == (count * len(FRAMES), 16 + 4)
+            assert np.abs(one - other).max() < 1e-5
+            assert np.ptp(one[:, 16]) > 0
+    finally:
+        apart.close()
+        inside.close()
+
+
+def test_a_release_that_now_holds_another_head_is_refused(headed_release, arena) -> None:
+    serving = replace(serving_of(headed_release), rows_digest=headed_release.network_digest)
+    with pytest.raises(BadRelease, match="another network or head") as caught:
+        ProcessEmbedder(serving, arena)
+    assert "\n" not in str(caught.value)

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from models.policy import Policy
+from models.head import Head, HeadClass
+from models.policy import HeadRule, Kernel, Policy
 from models.prototypes import Prototypes
 from models.release import Release, load_release, write_release
 from models.types import Types
@@ -70,7 +71,11 @@ def release(tmp_path_factory) -> Release:
 
 
 def released(out: Path, policy: Policy) -> Release:
-    """Write a release of the starter's network whose regions are quarters."""
+    """Write a release of the starter's network whose regions are quarters.
+
+    Where the policy judges by a head, that has a logit of 10 times the cosine of the features to
+    each drawing's, and none for its one kind of look-alike.
+    """
     from models.network import RetrievalNetwork
 
     starter = load_release(STARTER).load_network(fold=False)
@@ -86,11 +91,13 @@ def released(out: Path, policy: Policy) -> Release:
     network.load_state_dict(starter.state_dict())
     firearms = names("firearm")
     drawings = [picture(name, 0, "indexed").resize((side, side)) for name in firearms]
+    known = np.stack([np.asarray(drawing) for drawing in drawings])
     return write_release(
         out,
+        head=head_of(starter, known) if policy.head else None,
         network=network,
         prototypes=Prototypes(
-            starter.embed(np.stack([np.asarray(drawing) for drawing in drawings])),
+            starter.embed(known),
             tuple(f"drawing/{name}" for name in firearms),
             firearms,
             ("firearm",) * len(firearms),
@@ -101,6 +108,19 @@ def released(out: Path, policy: Policy) -> Release:
         created="2026-01-02T03:04:05Z",
         git_commit=None,
         dataset_digest=None,
+    )
+
+
+def head_of(network, drawings: np.ndarray) -> Head:
+    import torch
+
+    with torch.inference_mode():
+        features = network._pooled(network.normalise(torch.from_numpy(drawings)), regions=False)
+    rows = features.numpy() / np.linalg.norm(features.numpy(), axis=1, keepdims=True)
+    return Head(
+        10 * np.concatenate([rows, np.zeros_like(rows[:1])]),
+        np.zeros(len(rows) + 1, np.float32),
+        (*(HeadClass(n, "firearm") for n in names("firearm")), HeadClass("toy", "lookalike")),
     )
 
 
@@ -202,6 +222,25 @@ def test_files_are_decided_with_their_regions_by_an_embedder_process(release, tm
     assert lines[0].split("\t")[1:3] == ["flag", "match"]
     assert lines[1] == "    region 300x300 at 300,300 of 600x600"
     assert sum("region" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("embedder", ["in-process", "process"])
+def test_a_head_judges_regions_by_their_own_logits(tmp_path, embedder) -> None:
+    rule = HeadRule(0.1, Kernel(20.0, 10.0), levels={"type": 0.1})
+    # The whole scenes reach 7.8, quarters that hold the drawing 9 and more.
+    policy = Policy(8.0, neighbours=8, region_margin=0.5, part_margin=0.5, head=rule)
+    release = released(tmp_path / "headed", policy)
+    with build(settings_of(release, embedder=embedder), release) as parts:
+        found = decided(parts, *(scene(place) for place in range(4)), scene(None))
+        assert [one.decision.reason for one in found] == ["match"] * 4 + ["no-match"]
+        for place, one in enumerate(found[:4]):
+            assert region(one) == (*corner(place), QUARTER, QUARTER)
+            assert one.decision.types[0].type == "revolver"
+            assert one.decision.types[0].probability > 0.9
+            assert one.images[0].embedding.shape == (release.index.dimension,)
+        again = decided(parts, scene(1))[0]
+        assert again.images[0].cached
+        assert again.images[0].decision == found[1].images[0].decision
 
 
 # --- what is left out when posts are late

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.index import Neighbours
-from models.policy import Policy
-from moderator.rules import find
+from models.index import Neighbours, PrototypeIndex
+from models.policy import HeadRule, Kernel, Policy
+from models.prototypes import Prototypes
+from moderator.rules import SCORE_UNIT, find, neighbours_for
 
 SOFT = Policy(
     threshold=0.05, near_miss=0.1, lookalike_margin=0.02, neighbours=8, temperature=0.05,
@@ -187,3 +188,91 @@ def test_what_is_added_farther_than_the_radius_has_no_weight_of_its_own(rows, ad
     far = [(name, kind, min(s, 0.9)) for name, kind, s in added]
     policy = dataclasses.replace(policy, near_radius=0.05)
     assert find(beside(far, *rows), policy, by) == find(near(*far, *rows), policy, by)
+
+
+# --- by a head
+
+HEADED = Policy(
+    2.0, {"ak": 4.0}, near_miss=1.0, lookalike_margin=0.02, neighbours=8, least_similarity=0.4,
+    near_radius=0.05, head=HeadRule(1.0, Kernel(40.0, 20.0)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scores", "rows", "reason", "types"),
+    [
+        ({"glock": 2.1, "ak": 1.0}, [firearm("colt", 0.5)], "match", ["glock"]),
+        ({"glock": 2.1, "ak": 3.1}, [firearm("colt", 0.5)], "match", ["glock", "ak"]),
+        ({"glock": 1.1, "ak": 1.0}, [firearm("colt", 0.5)], "near-miss", ["glock"]),
+        ({"glock": 0.9}, [firearm("colt", 0.5)], "no-match", []),
+        # The index is evidence, and says why nothing is reached; a flag it does not take back.
+        ({"glock": 0.9}, [firearm("colt", 0.5), toy(0.53)], "lookalike", []),
+        ({"glock": 0.9}, [firearm("colt", 0.5), toy(0.51)], "no-match", []),
+        ({"glock": 2.1}, [firearm("colt", 0.5), toy(0.9)], "match", ["glock"]),
+        # What is of nothing known is neither, whatever the head says.
+        ({"glock": 99.0}, [firearm("colt", 0.39)], "no-match", []),
+        ({"glock": 99.0}, [firearm("colt", 0.39), toy(0.9)], "no-match", []),
+    ],
+)
+def test_the_rule_of_a_head(scores, rows, reason, types) -> None:
+    found = find(near(*rows), HEADED, 0.0, scores)
+    assert (found.reason, list(found.reached)) == (reason, types)
+    assert find(near(*rows), HEADED, 200.0, scores).reached == {}
+
+
+def test_a_head_needs_no_prototypes_unless_a_least_similarity_is_asked() -> None:
+    free = dataclasses.replace(HEADED, least_similarity=-1.0)
+    for rows in (near(), near(toy(0.9))):
+        found = find(rows, free, 0.0, {"glock": 2.1})
+        assert (found.reason, found.closest) == ("match", pytest.approx(0.1 / SCORE_UNIT))
+        assert find(rows, HEADED, 0.0, {"glock": 2.1}).reason == "no-match"
+
+
+@pytest.mark.parametrize(
+    ("added", "reason", "first"),
+    [(toy(0.96), "lookalike", None), (firearm("new", 0.96), "match", "new"),
+     (toy(0.94), "match", "glock"), (firearm("ak", 0.96), "match", "ak")],
+)  # fmt: skip
+def test_what_is_added_decides_near_itself_whatever_the_head_says(added, reason, first) -> None:
+    found = find(beside([added], *GUNS), HEADED, 0.0, {"glock": 900.0, "ak": -900.0})
+    assert found.reason == reason
+    assert first is None or max(found.reached, key=found.reached.get) == first
+
+
+def test_scores_are_needed_where_a_policy_judges_by_a_head_and_only_there() -> None:
+    for policy, scores in ((HEADED, None), (SOFT, {"glock": 1.0}), (HARD, {})):
+        with pytest.raises(ValueError, match="scores are needed"):
+            find(near(firearm("glock", 0.9)), policy, 0.0, scores)
+
+
+@given(any_rows, policies, st.dictionaries(st.sampled_from(["glock", "ak"]), st.floats(-9, 9),
+                                           min_size=1), st.floats(0, 1))  # fmt: skip
+def test_with_a_head_only_scores_reach_and_only_look_alikes_explain(rows, policy, scores, margin):
+    policy = dataclasses.replace(policy, temperature=None, head=HEADED.head)
+    found = find(near(*rows), policy, margin, scores)
+    nearest = max((s for _, kind, s in rows if kind == "firearm"), default=-1.0)
+    others = max((s for _, kind, s in rows if kind == "lookalike"), default=-math.inf)
+    assume(abs(others - nearest - policy.lookalike_margin) > 1e-6)
+    if nearest < policy.least_similarity:
+        assert (found.reason, found.reached) == ("no-match", {})
+        return
+    excess = {name: by - policy.threshold_of(name) - margin for name, by in scores.items()}
+    assert found.reached == {name: by for name, by in excess.items() if by >= -policy.near_miss}
+    if found.reached:
+        assert found.reason == ("match" if max(found.reached.values()) >= 0 else "near-miss")
+    else:
+        nearer = others > nearest + policy.lookalike_margin
+        assert found.reason == ("lookalike" if nearer else "no-match")
+
+
+def test_what_is_added_is_not_crowded_out_beside_a_head_and_only_there() -> None:
+    rows = np.zeros((5, 3), np.float32)
+    rows[:, 0] = 1
+    rows[4] = 0.6, 0.8, 0
+    own = Prototypes(rows[:4], tuple("abcd"), ("glock",) * 4, ("firearm",) * 4)
+    added = Prototypes(rows[4:], ("new",), ("new",), ("firearm",))
+    index = PrototypeIndex.build(own).with_changes(added, ())
+    for policy, ids in ((SOFT, "abc"), (HARD, "abc"), (HEADED, "abc new")):
+        (found,) = neighbours_for(dataclasses.replace(policy, neighbours=3), index, rows[:1])
+        assert found.ids == (*ids[:3], *ids.split()[1:])
+        assert found.added == set(ids.split()[1:])

@@ -85,6 +85,11 @@ def recalibrate(
         ModelError: The network cannot be loaded, or the new release cannot be written.
     """
     check_out(out, replace=replace)
+    if release.policy.head is not None:
+        raise BadInput(
+            f"{release.path} judges by a head, whose policy is chosen along with it; "
+            "make the head anew instead"
+        )
     photos, copies = _photos(release, given)
     network = release.load_network("cpu", fold=False)
     check_room(out, network)

@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,3 +229,38 @@ def test_a_view_that_cannot_be_is_not_taken(view):
     assert decode(value, SHAPE) is not None
     changed = value[: HEADER.size] + VIEW.pack(*view) + value[HEADER.size + VIEW.size :]
     assert decode(changed, SHAPE) is None
+
+
+HEADED = Shape(24, 3, {SQUARE: 5, WIDE: 4}, classes=7)
+
+
+def _headed(*sizes: tuple[int, int]) -> Cached:
+    cached = _regional(*sizes)
+    logits = np.random.default_rng(1).normal(scale=20, size=(len(cached.embeddings), 7))
+    return Cached(np.hstack([cached.embeddings, logits.astype(np.float16)]), cached.layout)
+
+
+def test_logits_come_back_behind_their_embeddings():
+    cached = _headed(WIDE, SQUARE)
+    value = encode(cached, HEADED)
+    back = decode(value, HEADED)
+    assert back is not None
+    np.testing.assert_array_equal(back.embeddings, cached.embeddings)
+    assert len(value) - len(encode(_regional(WIDE, SQUARE), REGIONAL)) == 2 * 9 * 7
+    assert HEADED.most_bytes - REGIONAL.most_bytes == 2 * 7 * 5 * most_views(3)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_not_taken(number):
+    cached = _headed(SQUARE)
+    cached.embeddings[3, 25] = number
+    assert decode(encode(cached, HEADED), HEADED) is None
+
+
+def test_a_row_of_another_width_is_not_taken():
+    value = encode(_headed(SQUARE), HEADED)
+    assert decode(value, replace(HEADED, classes=6)) is None
+    assert decode(value, REGIONAL) is None
+    assert decode(encode(_regional(SQUARE), REGIONAL), HEADED) is None
+    # Of as many numbers, but embeddings that end elsewhere.
+    assert decode(value, replace(HEADED, dimension=26, classes=5)) is None

@@ -29,6 +29,7 @@ from moderator.post import post_images
 from moderator.replaying.replay import Request, run_replay
 from moderator.settings import Settings, load_settings
 from moderator.streaming import clients
+from tests.moderator.heads import POLICY, with_head
 from tests.moderator.member import Member, Network, until
 from tests.moderator.schemas import schema
 
@@ -310,3 +311,26 @@ def read_to_end(file: int, into: bytearray) -> None:
     with suppress(OSError):
         while data := os.read(file, 4096):
             into += data
+
+
+def test_a_release_with_a_head_is_held_against_one_without_and_the_reverse(
+    network, topics, settings, tiny_release, drawn, tmp_path
+) -> None:
+    every = [(kind, name) for kind in ("firearm", "harmless") for name in names(kind)]
+    for n, (_, name) in enumerate(every):
+        network.post(picture(drawn(name), f"p{n}"))
+    guns = len(names("firearm"))
+    headed = with_head(tiny_release, tmp_path / "headed", replace(POLICY, threshold=-1000.0))
+    for one, against, change in (
+        (headed, tiny_release, "pass-to-flag"),
+        (tiny_release, headed, "flag-to-pass"),
+    ):
+        request = Request("earliest", "latest", one.path, against=against.path)
+        found, lines = replayed(settings, request, tmp_path)
+        assert found["posts"] == len(every)
+        # Some are near a threshold: what shows nothing is as much of one type as of another.
+        assert sum(line["change"] == change for line in lines) == len(every) - guns
+        # It is one network: the same prototypes are as near.
+        assert found["largest_similarity_difference"] <= 1e-4
+        flagged = [line["new"] for line in lines if line["new"]["decision"] == "flag"]
+        assert all(("mechanisms" in each) == (one is headed) for each in flagged)

@@ -13,18 +13,24 @@ from rich.console import Console
 from models.release import Release
 from moderator.compose import NamedImage, build_record
 from moderator.settings import Settings, load_settings
+from tests.moderator.heads import POLICY, with_head
 from tests.moderator.member import Member, Network
 from tests.moderator.rollout.samples import EAGER, damaged, with_network, with_policy
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Releases to change between; ``damaged`` is the id of one whose weights are changed."""
+    """Releases to change between; ``damaged`` is the id of one whose weights are changed.
+
+    ``headed`` has a head on the network of ``tiny``; but ``tiny``, all of them flag whatever is
+    judged.
+    """
 
     path: Path
     tiny: Release
     eager: Release
     other: Release
+    headed: Release
     damaged: str
 
 
@@ -40,6 +46,7 @@ def releases(tiny_release, tmp_path_factory) -> Folder:
         tiny_release,
         with_policy(tiny_release, path / "eager"),
         with_network(path / "other"),
+        with_head(tiny_release, path / "headed", replace(POLICY, threshold=-1000.0)),
         lost.id,
     )
 

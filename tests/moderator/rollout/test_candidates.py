@@ -66,7 +66,7 @@ def test_a_staged_release_judges_its_share_of_posts_and_no_others(group, release
     assert member.stop() == 0
 
 
-@pytest.mark.parametrize("candidate", ["eager", "other"])
+@pytest.mark.parametrize("candidate", ["eager", "other", "headed"])
 def test_a_shadow_judges_every_post_and_changes_no_decision(
     group, releases, drawn, topics, candidate
 ) -> None:
@@ -93,6 +93,9 @@ def test_a_shadow_judges_every_post_and_changes_no_decision(
     assert shown.keys() == decisions.keys()
     assert {each["release"] for each in shown.values()} == {shadow.id}
     assert {each["network"] for each in shown.values()} == {shadow.network_digest}
+    assert not any("mechanisms" in each for each in decisions.values())
+    named = {n for n, each in shown.items() if "mechanisms" in each}
+    assert named == (shown.keys() - set(sent[2::3]) if candidate == "headed" else set())
     told = json.loads(said(run_diff_of(group), as_json=True))
     assert (told["release"], told["compared"], told["unmatched"]) == (shadow.id, 24, 0)
     (kind,) = told["reasons"]

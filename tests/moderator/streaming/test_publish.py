@@ -19,9 +19,10 @@ from kafka.errors import (
     MessageSizeTooLargeError,
     ProducerFencedError,
 )
+from prometheus_client import REGISTRY
 
 from moderator.canary import CheckedCanary, Expectation
-from moderator.decide import Evidence, ImageDecision, PostDecision
+from moderator.decide import Evidence, ImageDecision, LevelScore, PostDecision, TypeScore
 from moderator.decisions import Decided, DecidedImage, Outgoing, Provenance
 from moderator.errors import Unavailable
 from moderator.flood_marks import FloodMarks
@@ -552,3 +553,19 @@ def test_of_a_canary_only_the_decision_is_published(broker, membership, epochs) 
     assert publisher.publish([replace(each, canary=canary) for each in batch]) == 2
     assert [topic for topic, _, _ in broker.committed] == ["decisions", "decisions"]
     assert broker.offsets == {("posts", 0): 2}
+
+
+def test_flags_are_counted_by_mechanism_where_a_head_names_one(publisher, epochs) -> None:
+    def count(name: str) -> float:
+        labels = {"mechanism": name}
+        value = REGISTRY.get_sample_value("moderator_flags_by_mechanism_total", labels)
+        return value or 0.0
+
+    mechanisms = (LevelScore("revolver", 0.7), LevelScore("automatic", 0.3))
+    types = (TypeScore("colt", "pistol", "Colt", 0.9),)
+    post = PostDecision("flag", "match", types, worst=0, mechanisms=mechanisms)
+    named = [replace(flagged(epochs, 0, n), decision=post) for n in (1, 2)]
+    named[0] = replace(named[0], canary=CheckedCanary(Expectation("flag"), right=True))
+    before = [count(each.name) for each in mechanisms]
+    publisher.publish([flagged(epochs, 0, 0), *named])
+    assert [count(each.name) for each in mechanisms] == [before[0] + 1, before[1]]
