@@ -127,7 +127,7 @@ def state(kafka, topics) -> tuple:
         ends = {TopicPartition(topic, 0): OffsetSpec.LATEST for topic in written}
         offsets = admin.list_partition_offsets(ends)
         return (
-            # The brokers make their own, such as __consumer_offsets, when a group is first asked for.
+            # The brokers make their own, such as __consumer_offsets, when first asked for a group.
             sorted(name for name in admin.list_topics() if not name.startswith("__")),
             sorted(str(group) for group in admin.list_groups()),
             sorted(map(str, transactions)),
