@@ -21,7 +21,7 @@ SIGNATURE = "moderator-canary-signature"
 READ_BY = ("content-type", "post-id")
 """Headers that say how a value is read, and so are signed with it."""
 
-CONTEXT = b"moderator canary/1"
+CONTEXT = b"moderator canary/2"
 """What is signed first, so that the secret's signatures of other things are none of canaries."""
 
 Refusal = Literal["no-secret", "malformed", "signature"]
@@ -143,7 +143,10 @@ def _parts(said: bytes, key: bytes | None, value: bytes, headers: Headers) -> It
     yield b"" if key is None else b"key:" + key
     yield value
     for name in READ_BY:
-        yield b"\0".join(_named(headers, name))
+        found = _named(headers, name)
+        # An empty header is not one that is absent, nor are two headers one that has both values.
+        yield str(len(found)).encode()
+        yield from found
 
 
 def _named(headers: Headers, wanted: str) -> Sequence[bytes]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": "Choose a release's policy anew on other photographs.",
     "prototypes": "Compare how many prototypes types have, and how they are chosen.",
     "release": "Make a release of folders of photographs.",
+    "head": "Train a head that names and flags on a release's network, and release it.",
     "starter": "Make the starter release.",
     "card": "Write the model card of a release.",
     "synthesize": "Draw a data set of firearms.",

@@ -4,7 +4,7 @@ Joins the figures of ``training.report`` with material, prototypes and policy.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,13 +126,16 @@ class Judge:
             index: Of the prototypes.
         """
         held_out, test = material.sides.threshold, material.sides.test
-        figures = {"threshold": self.figures(frames, material, held_out)}
-        calibration = {"threshold_halves": self._crossed(frames, material, held_out)}
+        photos = _photos(material, held_out)
+        types = self.types_ranked(material, held_out)
+        figures = {"threshold": {**self.figures(frames, photos), "types": types}}
+        calibration = {"threshold_halves": self.crossed(frames, photos)}
         if test:
             seen = look_at(self.settings, material, test, index)
-            firearm = firearms_of(_photos(material, held_out))
-            alone = without_regions(frames, firearm, self.settings)
-            figures["test"] = self.figures(seen, material, test, alone)
+            alone = without_regions(frames, firearms_of(photos), self.settings)
+            types = self.types_ranked(material, test)
+            told = self.figures(seen, _photos(material, test), alone)
+            figures["test"] = {**told, "types": types}
             calibration["test"] = self._measured(seen, material, test)
         return {
             "figures": figures,
@@ -140,17 +143,16 @@ class Judge:
         }
 
     def figures(
-        self, frames: Frames, material: Material, side: Sequence[int], alone: Policy | None = None
+        self, frames: Frames, photos: Sequence[Photo], alone: Policy | None = None
     ) -> dict[str, Any]:
-        """Return what the policy does with a side's photographs.
+        """Return what the policy does with photographs, but for how well types are ranked.
 
         Args:
-            frames: What the index says of them.
-            material: The photographs.
-            side: Their places.
+            frames: What is said of them.
+            photos: Likewise.
             alone: The policy without regions; None: chosen on these very photographs.
         """
-        photos, policy = _photos(material, side), self.policy
+        policy = self.policy
         firearm, scores = firearms_of(photos), flag_scores_of(frames, policy)
         judged = Judged(
             names=tuple(photo.name for photo in photos),
@@ -158,7 +160,7 @@ class Judge:
             firearm=firearm,
             nearest=frames.nearest[frames.whole],
             scores=scores,
-            highest=ceiling(policy.temperature),
+            highest=ceiling(policy),
         )
         families = known_families(self.types)
         every = {name: families.get(name) for name in self.types.names}
@@ -166,7 +168,6 @@ class Judge:
         alone = alone or without_regions(frames, firearm, self.settings)
         return {
             "flags": flag_figures(judged, policy.threshold, policy.near_miss),
-            "types": self._types(material, side, families),
             "types_as_served": told,
             "sources": source_figures(photos, scores, right, policy),
             "lookalikes": lookalike_figures(photos, scores, policy),
@@ -181,16 +182,13 @@ class Judge:
         scores = probabilities(self.policy, evidence_of(frames, self.policy))
         return measure(scores, firearms_of(_photos(material, side)), self.settings.prior)
 
-    def _crossed(
-        self, frames: Frames, material: Material, side: Sequence[int]
-    ) -> dict[str, Any] | None:
-        """Return how well such a score is calibrated, fitted and measured on halves of a side."""
+    def crossed(self, frames: Frames, photos: Sequence[Photo]) -> dict[str, Any] | None:
+        """Return how well such a score is calibrated, fitted and measured on halves of these."""
         evidence = evidence_of(frames, self.policy)
-        return crossed(self.policy, evidence, _photos(material, side), self.settings.prior)
+        return crossed(self.policy, evidence, photos, self.settings.prior)
 
-    def _types(
-        self, material: Material, side: Sequence[int], families: Mapping[str, str]
-    ) -> dict[str, Any]:
+    def types_ranked(self, material: Material, side: Sequence[int]) -> dict[str, Any]:
+        """Return how well prototypes rank the types of a side, see ``type_figures``."""
         queries = [n for n in side if material.photos[n].firearm]
         photos = _photos(material, queries)
         kinds = self.prototypes.kinds
@@ -200,7 +198,7 @@ class Judge:
             similarities,
             [photo.name for photo in photos],
             [self.prototypes.types[n] for n in places],
-            families,
+            {name: self.types.family(name) for name in self.types.names},
             coarse=self._coarse(photos),
         )
 

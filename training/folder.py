@@ -12,6 +12,8 @@ A table of groups is a CSV file with a header and one line per photograph:
     ``borderline`` leaves a photograph out of everything; any other value is ignored.
 ``boxes`` (optional)
     Where the firearms are: ``x y width height`` of each, ``;`` between them; see ``Box``.
+``note`` (optional)
+    Any text, such as the model where the type is a group of models.
 
 Other columns are ignored.
 """
@@ -66,6 +68,7 @@ class Photo:
         group: What it shares with those nearly the same; its digest where no table says.
         source: Where it came from; None where no table says.
         boxes: Where its firearms are; empty where no table says.
+        note: What a table says besides.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class Photo:
     group: str
     source: str | None = None
     boxes: tuple[Box, ...] = ()
+    note: str = ""
 
 
 def read_photos(folder: Path, *, firearm: bool) -> list[Photo]:
@@ -194,7 +198,7 @@ def _grouped(photo: Photo, row: Mapping[str, str], table: Path) -> Photo:
             f"{table} gives {row['file']} the boxes {row['boxes']!r}; each is the centre's x and "
             "y, the width and the height as shares of the photograph, with ; between boxes"
         ) from None
-    return replace(photo, group=group, source=source, boxes=boxes)
+    return replace(photo, group=group, source=source, boxes=boxes, note=row.get("note") or "")
 
 
 def _boxes(text: str) -> tuple[Box, ...]:

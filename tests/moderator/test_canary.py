@@ -47,6 +47,19 @@ def test_what_was_signed_is_recognised(expected, key, value, given) -> None:
     assert recognised(record(key, value, all_headers), SECRET) == expected
 
 
+@pytest.mark.parametrize(
+    ("theirs", "others"),
+    [
+        ([], [("post-id", b"")]),
+        ([("post-id", b"a\0b")], [("post-id", b"a"), ("post-id", b"b")]),
+    ],
+)
+def test_headers_that_are_empty_absent_or_several_are_told_apart(theirs, others) -> None:
+    made = signed(SECRET, Expectation("flag", None), key=None, value=b"", headers=theirs)[-2:]
+    with pytest.raises(NoCanary, match="signature"):
+        recognised(record(None, b"", (*others, *made)), SECRET)
+
+
 @given(expectations, keys, st.binary(max_size=40), headers, keys, st.binary(max_size=40), headers)
 def test_a_signature_is_of_that_one_post(expected, key, value, theirs, key2, value2, theirs2):
     made = signed(SECRET, expected, key=key, value=value, headers=theirs)[-2:]

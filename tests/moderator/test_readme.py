@@ -201,7 +201,7 @@ def test_every_command_of_training_that_it_names_is_there(text) -> None:
     table = re.search(r"## Training\n.*?\n\n(\|.*?)\n\n", text, re.DOTALL)[1]
     listed = re.findall(r"`([a-z0-9]+)(?: [a-z]+)?`", "\n".join(
         row.split("|")[1] for row in table.splitlines()))  # fmt: skip
-    assert {"synthesize", "classify"} <= set(named)
+    assert {"synthesize", "retrieve", "evaluate", "release"} <= set(named)
     assert set(named) | set(listed) <= set(COMMANDS)
     assert set(COMMANDS) - set(listed) == {"starter"}
 

@@ -50,7 +50,8 @@ def test_a_table_that_is_none_is_named(tmp_path, text):
 def test_the_starters_table_says_where_a_model_is_unknown():
     names = json.loads(STARTER.read_text())["types"]
     types = named(names, read_types(STARTER))
-    assert len(names) == 37
+    assert len(names) == 44
     for name in names:
         assert ("unknown" in types.display_name(name)) == name.startswith("coarse_")
         assert types.family(name) not in ("", name)
+        assert (types.mechanism(name) is None) == name.startswith("coarse_")

@@ -17,6 +17,7 @@ from training.calibration.thresholds import (
     region_margin,
     type_offsets,
     whole_rate,
+    widest,
 )
 from training.threshold import Floats, at_false_flag_rate, at_recall, calibrate
 
@@ -47,7 +48,7 @@ def choose_policy(frames: Frames, firearm: Marks, settings: PolicySettings) -> P
     if judged:
         rate, added = whole_rate(len(whole), rate, settings.region_share)
     threshold = _at(whole, rate, settings)
-    margin = region_margin(whole, regions, threshold, added) if judged else None
+    margin = region_margin(whole, regions, threshold, added, widest(settings)) if judged else None
     # Rounded as the policy holds it, before anything else is chosen on top of it.
     margin = None if margin is None else round(margin, DIGITS)
     every = combined(whole, regions, margin)
@@ -59,8 +60,8 @@ def choose_policy(frames: Frames, firearm: Marks, settings: PolicySettings) -> P
 
 
 def _limit(frames: Frames, firearm: Marks, settings: PolicySettings) -> float:
-    """Return the least similarity of the soft rule; the hard one's threshold is such a limit."""
-    if settings.temperature is None:
+    """Return the least similarity; the hard rule's threshold is such a limit by itself."""
+    if settings.temperature is None and settings.head is None:
         return -1.0
     nearest = frames.nearest[frames.whole][firearm]
     # Downwards, or the firearm that sets it would itself be below.
@@ -81,12 +82,12 @@ def _offsets(
         frames.types,
         rate=settings.false_flag_rate,
         shrinkage=settings.shrinkage,
-        highest=ceiling(settings.temperature),
+        highest=ceiling(settings),
     )
 
 
 def _at(scores: Floats, rate: float, settings: PolicySettings) -> float:
-    return at_false_flag_rate(scores, rate, highest=ceiling(settings.temperature))
+    return at_false_flag_rate(scores, rate, highest=ceiling(settings))
 
 
 def _policy(
@@ -101,20 +102,21 @@ def _policy(
     offsets: dict[str, float] | None = None,
 ) -> Policy:
     """Join what was chosen, and fit the score to what the policy will make it of."""
-    most = ceiling(settings.temperature)
+    most = ceiling(settings)
     policy = Policy(
         threshold=round(threshold, DIGITS),
         thresholds={
             name: round(min(most, max(-most, threshold + offset)), DIGITS)
             for name, offset in (offsets or {}).items()
         },
-        near_miss=round(min(max(band, 0.0), 2.0), DIGITS),
+        near_miss=round(min(max(band, 0.0), widest(settings)), DIGITS),
         lookalike_margin=settings.lookalike_margin,
         neighbours=settings.neighbours,
         temperature=settings.temperature,
         least_similarity=least,
         region_margin=margin,
         part_margin=settings.part_margin,
+        head=settings.head,
     )
     return with_score(policy, evidence_of(frames, policy), firearm, settings.prior, at=threshold)
 

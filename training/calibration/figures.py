@@ -65,8 +65,7 @@ def small_figures(
             "false_flags": _share(harmless >= its.threshold),
             "recall_at_false_flags": {
                 f"{rate:g}": _share(
-                    scores[small]
-                    >= at_false_flag_rate(harmless, rate, highest=ceiling(policy.temperature))
+                    scores[small] >= at_false_flag_rate(harmless, rate, highest=ceiling(policy))
                 )
                 for rate in RATES
                 if len(harmless)
@@ -160,8 +159,7 @@ def lookalike_figures(
         "near_misses_too": _share(scores[close] >= policy.threshold - policy.near_miss),
         "at_false_flags": {
             f"{rate:g}": _share(
-                scores[close]
-                >= at_false_flag_rate(scores[harmless], rate, highest=ceiling(policy.temperature))
+                scores[close] >= at_false_flag_rate(scores[harmless], rate, highest=ceiling(policy))
             )
             for rate in RATES
         },

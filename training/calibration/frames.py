@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.head import HeadClass
 from models.index import Neighbours, PrototypeIndex
-from models.policy import Policy
+from models.policy import MOST_LOGITS, Policy
 from models.scoring import supports
 from training.threshold import VETOED, Floats
 
@@ -174,9 +175,7 @@ def look(
         temperature: Likewise.
         lookalike_margin: Likewise.
     """
-    sizes = np.array([len(rows) for rows in described], np.int64)
-    photo = np.repeat(np.arange(len(described)), sizes)
-    whole = np.concatenate([[True], photo[1:] != photo[:-1]])[: len(photo)]
+    photo, whole = _places([len(rows) for rows in described])
     flat = (
         np.concatenate(described) if len(described) else np.zeros((0, index.dimension), np.float32)
     )
@@ -197,6 +196,49 @@ def look(
         len(described), photo, whole, nearest, support, barred, table.types, *values,
         floor=VETOED if temperature is None else BARRED_SUPPORT,
     )  # fmt: skip
+
+
+def look_by_head(
+    logits: Sequence[Rows], nearest: Floats, classes: Sequence[HeadClass], temperature: float
+) -> Frames:
+    """Say what a head says of photographs, where prototypes are evidence only.
+
+    Args:
+        logits: For each photograph float32[1 + R, C], the whole first, then its regions.
+        nearest: float64[F], of each of these rows, similarity to the nearest firearm.
+        classes: C of them.
+        temperature: See ``models.policy.HeadRule``.
+
+    Returns:
+        Frames whose values are those of ``models.scoring.Scorer``.
+    """
+    sizes = [len(rows) for rows in logits]
+    firearm = np.array([each.kind == "firearm" for each in classes], np.bool_)
+    photo, whole = _places(sizes)
+    wide = np.concatenate([np.zeros((0, len(classes)), np.float32), *logits]).astype(np.float64)
+    firearms, others = wide[:, firearm], wide[:, ~firearm]
+    score = _log_sums(firearms, temperature) - _log_sums(others, temperature)
+    values = score[:, None] - (firearms.max(axis=1, keepdims=True) - firearms)
+    row, code = np.indices(values.shape).reshape(2, -1)
+    types = tuple(each.name for each in classes if each.kind == "firearm")
+    return Frames(
+        len(logits), photo, whole, nearest, score, np.zeros(len(wide), np.bool_), types,
+        row, code, values.ravel(), floor=-MOST_LOGITS,
+    )  # fmt: skip
+
+
+def _places(sizes: Sequence[int]) -> tuple[Places, NDArray[np.bool_]]:
+    """Return of each frame its photograph and whether it is the whole one, of these many each."""
+    photo = np.repeat(np.arange(len(sizes)), sizes)
+    return photo, np.concatenate([[True], photo[1:] != photo[:-1]])[: len(photo)]
+
+
+def _log_sums(values: Floats, temperature: float) -> Floats:
+    """Return of each row t log(sum exp(value / t))."""
+    top = values.max(axis=1)
+    total = np.exp((values - top[:, None]) / temperature).sum(axis=1)
+    result: Floats = top + temperature * np.log(total)
+    return result
 
 
 @dataclass(frozen=True, eq=False)

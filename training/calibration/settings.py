@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.errors import BadRelease
-from models.policy import PART_MARGIN, Policy
+from models.policy import PART_MARGIN, HeadRule, Policy
 from training.errors import BadInput
 
 SHARES = ("false_flag_rate", "near_miss_rate", "fallback_recall", "prior")
@@ -29,6 +29,7 @@ class PolicySettings:
             are not judged.
         part_margin: See ``models.policy.Policy``.
         prior: Share of firearms among what is judged, of which the score is the probability.
+        head: See ``models.policy.Policy``; not beside a temperature.
 
     Raises:
         BadInput: A figure is out of its range.
@@ -46,6 +47,7 @@ class PolicySettings:
     region_share: float = 0.2
     part_margin: float = PART_MARGIN
     prior: float = 0.5
+    head: HeadRule | None = None
 
     def __post_init__(self) -> None:
         for name in SHARES:
@@ -74,6 +76,7 @@ class PolicySettings:
                 neighbours=self.neighbours,
                 temperature=self.temperature,
                 part_margin=self.part_margin,
+                head=self.head,
             )
         except BadRelease as error:
             raise BadInput(f"the options make no policy: {error}") from None

@@ -111,13 +111,14 @@ def _figures(
     judge = Judge(recipe.policy, policy, prototypes, types, recipe.coarse_prefix)
     places: Sequence[int] = getattr(material.sides, side)
     seen = frames if side == "threshold" else look_at(recipe.policy, material, places, index)
-    found = judge.figures(seen, material, places)
+    found = judge.figures(seen, [material.photos[n] for n in places])
+    ranked = judge.types_ranked(material, places)
     firearms = prototypes.kinds.count("firearm")
     return {
         "firearms": firearms,
         "lookalikes": len(prototypes) - firearms,
-        "mean_average_precision": found["types"]["mean_average_precision"],
-        "type_right": found["types"]["recall_at_1"],
+        "mean_average_precision": ranked["mean_average_precision"],
+        "type_right": ranked["recall_at_1"],
         "type_right_as_served": found["types_as_served"]["type_right"],
         "recall_at_false_flags": found["flags"]["recall_at_false_flags"],
         "at_threshold": found["flags"]["at_threshold"],

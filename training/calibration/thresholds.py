@@ -4,19 +4,42 @@ All are chosen on flag scores of held-out photographs, see ``training.threshold`
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.policy import MOST_LOGITS, HeadRule
 from training.threshold import Floats, at_false_flag_rate
 
 HIGHEST = 2.0
-"""No margin or offset is above it."""
+"""No margin or offset of similarities or supports is above it."""
 
 
-def ceiling(temperature: float | None) -> float:
-    """Return the highest threshold of similarities (None), or of supports at a temperature."""
-    return 1.0 if temperature is None else 2.0
+class Rule(Protocol):
+    """What a policy, and the settings of one, say of the rule of scoring."""
+
+    @property
+    def temperature(self) -> float | None:
+        """Of the soft rule."""
+        ...
+
+    @property
+    def head(self) -> HeadRule | None:
+        """Of the rule that joins a head and prototypes."""
+        ...
+
+
+def ceiling(rule: Rule) -> float:
+    """Return the highest threshold of similarities, of supports, or of a head's logits."""
+    if rule.head is not None:
+        return MOST_LOGITS
+    return 1.0 if rule.temperature is None else HIGHEST
+
+
+def widest(rule: Rule) -> float:
+    """Return the largest band or margin."""
+    return HIGHEST if rule.head is None else MOST_LOGITS
 
 
 def least_similarity(nearest: Floats, quantile: float) -> float:
@@ -92,7 +115,9 @@ def whole_rate(harmless: int, rate: float, region_share: float) -> tuple[float, 
     return (allowed - added) / harmless, added
 
 
-def region_margin(whole: Floats, regions: Floats, threshold: float, added: int) -> float:
+def region_margin(
+    whole: Floats, regions: Floats, threshold: float, added: int, highest: float = HIGHEST
+) -> float:
     """Return how much more a region needs than a whole photograph, as little as can be.
 
     Args:
@@ -100,12 +125,13 @@ def region_margin(whole: Floats, regions: Floats, threshold: float, added: int) 
         regions: float64[N], of the best region of each.
         threshold: Of whole photographs.
         added: How many photographs may be flagged for their regions alone.
+        highest: That a margin may be.
 
     Returns:
-        In 0..2.
+        In 0..``highest``.
     """
     passed = regions[whole < threshold] - threshold
     if not len(passed):
         return 0.0
-    margin = at_false_flag_rate(passed, added / len(passed), highest=HIGHEST)
+    margin = at_false_flag_rate(passed, added / len(passed), highest=highest)
     return max(0.0, margin)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.manifest import NAME as MANIFEST
 from models.release import Release
-from training.card import details, failures, numbers, uses, ways
+from training.card import details, failures, heads, numbers, uses, ways
 from training.card.inputs import Inputs, read_inputs
 from training.card.markdown import tidy
 from training.errors import BadInput
@@ -77,6 +77,7 @@ def _spaced(inputs: Inputs) -> list[str]:
         details.data(inputs),
         numbers.protocol(inputs),
         numbers.held_out(inputs),
+        heads.heads(inputs),
         numbers.own_side(inputs),
         ways.shown(inputs),
         numbers.study(inputs),

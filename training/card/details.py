@@ -70,7 +70,7 @@ def details(inputs: Inputs) -> Iterator[str]:
              " MB of them weights)"),
             ("Prototypes", f"{firearms} of firearms, {len(kinds) - firearms} of other things"),
             ("Types", f"{len(release.types)} of {_families(inputs)}"),
-            ("Rule of scoring", f"{code(inputs.rule)}; {_policy(inputs)}"),
+            ("Rule of scoring", f"{_rule(inputs)}; {_policy(inputs)}"),
         ),
     )  # fmt: skip
     yield (
@@ -228,3 +228,11 @@ def _range(values: list[float | None]) -> str:
         return "an unknown number of"
     low, high = f"{min(known):.0f}", f"{max(known):.0f}"
     return low if low == high else f"{low} to {high}"
+
+
+def _rule(inputs: Inputs) -> str:
+    """Return how the release scores; figures of folds are of its neighbours alone with a head."""
+    head = inputs.release.head
+    if inputs.release.policy.head is None or head is None:
+        return code(inputs.rule)
+    return f"a head of {len(head)} classes, joined with prototypes that are added"

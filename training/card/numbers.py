@@ -64,7 +64,8 @@ def protocol(inputs: Inputs) -> Iterator[str]:
 def held_out(inputs: Inputs) -> Iterator[str]:
     """Yield the lines on the sources held out in turn, by the release's own rule."""
     yield "## Numbers"
-    yield f"### Each source held out in turn, by the rule {code(inputs.rule)}"
+    alone = " of neighbours alone" if inputs.release.policy.head is not None else ""
+    yield f"### Each source held out in turn, by the rule {code(inputs.rule)}{alone}"
     yield f"The release judges: {FRAMES[inputs.judged]}."
     yield from _spreads(inputs)
     yield from _recalls(inputs)

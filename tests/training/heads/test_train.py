@@ -1,0 +1,188 @@
+"""Heads trained by the command that people use, on drawings and on real photographs."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.release import load_release
+from tests.training.conftest import draw_folder, write_groups
+from training.__main__ import main
+from training.card.heads import heads
+from training.card.inputs import NEIGHBOURS, Inputs
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+STARTER = Path(__file__).resolve().parents[3] / "models" / "starter"
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def _sources():
+    """Return a name for each of the five parts that folds deal small sources to."""
+    found = {}
+    for number in range(200):
+        name = f"shop{number}"
+        found.setdefault(int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5, name)
+    return [found[part] for part in range(5)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    from moderator.demo.drawings import names
+
+    base = tmp_path_factory.mktemp("data")
+    firearms, harmless = names("firearm")[:2], names("lookalike")[:2]
+    paths = draw_folder(base / "firearms", firearms, range(10))
+    paths += draw_folder(base / "negatives", harmless, range(10))
+    sources = _sources()
+    rows = {p: (f"{p.parent.name}-{p.stem}", sources[int(p.stem) % 5]) for p in paths}
+    write_groups(base / "sources.csv", rows)
+    table = {
+        name: {"family": "gun", "display_name": name, "mechanism": f"works like {name}"}
+        for name in firearms
+    }
+    (base / "types.json").write_text(json.dumps({"types": table}))
+    return base
+
+
+@pytest.fixture(scope="module")
+def base(data):
+    out = data / "base"
+    options = ("--images", data / "firearms", "--lookalikes", data / "negatives", "--groups",
+               data / "sources.csv", "--backbone", "squeezenet1_1", "--size", "64",
+               "--half-weights", "--region", "2:1", "--flags-all", "--out", out)  # fmt: skip
+    assert main(["release", *map(str, options)]) == 0
+    return out
+
+
+def _options(data, base, out, *more):
+    return ("head", "--data", data, "--release", base, "--cache", data / "cache", "--types",
+            data / "types.json", "--out", out, *more)  # fmt: skip
+
+
+def test_a_head_is_trained_and_released_with_its_figures(data, base, tmp_path, capsys):
+    out, figures = tmp_path / "head", tmp_path / "figures.json"
+    code, told, err = run(
+        capsys, *_options(data, base, out, "--figures", figures, "--strength", "1000")
+    )
+    assert code == 0, err
+    made, old = load_release(out), load_release(base)
+    assert made.network_digest == old.network_digest
+    kinds = [each.kind for each in made.head.classes]
+    assert kinds == ["firearm"] * 2 + ["lookalike"] * 2
+    assert set(made.policy.head.levels) == {"mechanism", "family", "type"}
+    assert made.policy.head.own is None
+    assert made.load_network("cpu").classes == 4
+    found = json.loads(figures.read_text())
+    assert found == made.report["head"]
+    assert found["untouched"]["firearms"] == 20
+    assert "type right" in told
+    assert made.report["prototypes"]["firearms"]["photographs"] == 20
+    assert made.report["recipe"]["head"] == made.policy.head.to_json() | {
+        "levels": dict(made.policy.head.levels)
+    }
+    few = found["untouched"]["flags"]["0.01"]["share"] < 0.5
+    assert ("give more photographs" in err) == few
+    card = "\n".join(heads(Inputs(made, (), NEIGHBOURS)))
+    right = found["untouched"]["names"]["types"]["share"]
+    assert f"| type right | 20 | {100 * right:.1f} %" in card
+    assert not list(heads(Inputs(old, (), NEIGHBOURS)))
+    # It tells drawings apart that it has learnt from, though the network's weights are random.
+    files = sorted((data / "firearms").glob("*/*.png"))
+    from training.embedding import read
+
+    network = made.load_network("cpu")
+    rows = [network.describe_rows(read(file, made.spec.input)[None])[0, 0] for file in files]
+    logits = np.stack(rows)[:, network.dimension :]
+    names = [made.head.classes[place].name for place in logits.argmax(axis=1)]
+    assert np.mean([name == f.parent.name for name, f in zip(names, files, strict=True)]) >= 0.8
+
+
+def test_features_are_taken_from_the_cache_and_missing_parts_made_anew(
+    data, base, tmp_path, capsys
+):
+    assert run(capsys, *_options(data, base, tmp_path / "first"))[0] == 0
+    (parts,) = (data / "cache").glob("*")
+    (file,) = parts.glob("*.npz")
+    stamp = file.stat().st_mtime_ns
+    code, _, err = run(capsys, *_options(data, base, tmp_path / "second"))
+    assert code == 0
+    assert "pooling" not in err
+    assert file.stat().st_mtime_ns == stamp
+    assert (
+        load_release(tmp_path / "second").head.digest
+        == load_release(tmp_path / "first").head.digest
+    )
+    found = load_release(tmp_path / "first").report["head"]
+    near = 1.02 * min(found["losses"].values()) + 1e-3
+    assert found["strength"] == min(float(c) for c, loss in found["losses"].items() if loss < near)
+    # What a run leaves behind that is killed while it writes is no part, and one line of a
+    # damaged part says what to do.
+    (parts / ".part-999999999").write_bytes(b"half")
+    file.write_bytes(file.read_bytes()[:100])
+    code, _, err = run(capsys, *_options(data, base, tmp_path / "third"))
+    assert code == 2
+    assert f"{file} cannot be read" in err
+    assert err.count("\n") == 1
+    file.unlink()
+    assert run(capsys, *_options(data, base, tmp_path / "third"))[0] == 0
+    assert [each.suffix for each in parts.iterdir()] == [".npz"]
+
+
+def test_a_cache_that_cannot_be_written_says_one_line(data, base, tmp_path, capsys):
+    blocked = tmp_path / "cache"
+    blocked.write_text("a file")
+    options = _options(data, base, tmp_path / "out")
+    places = [blocked if option == data / "cache" else option for option in options]
+    code, _, err = run(capsys, *places)
+    assert code == 2
+    assert f"error: {blocked}" in err.splitlines()[-1]
+    assert "give another --cache" in err
+    assert "pooling" not in err
+
+
+def test_unreadable_photographs_are_told_and_left_out(data, base, tmp_path, capsys):
+    own = tmp_path / "data"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("base", "cache"))
+    bad = next((own / "firearms").glob("*/0.png"))
+    bad.write_bytes(b"no image")
+    code, _, err = run(capsys, *_options(own, base, tmp_path / "out"))
+    assert code == 0, err
+    assert f"left out, cannot be read: {bad.parent.name}/0.png" in err
+    report = load_release(tmp_path / "out").report
+    assert report["head"]["untouched"]["firearms"] == 19
+    assert [line.split(":")[0] for line in report["unreadable"]] == [f"{bad.parent.name}/0.png"]
+
+
+@pytest.mark.slow
+def test_a_head_names_real_firearms_of_sources_that_it_has_not_seen(tmp_path, capsys):
+    if not (SHARED / "sources.csv").is_file():
+        pytest.skip(f"needs the photographs of {SHARED}")
+    import csv
+
+    data = tmp_path / "data"
+    with (SHARED / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = ("glock", "revolver_double_action", "ak_family", "power_drill", "hand_tool", "people")
+    kept = [r for r in rows if r["class"] in wanted and r["source_repo"].count("/")][::4]
+    for row in kept:
+        place = data / row["file"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(SHARED / row["file"])
+    with (data / "sources.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept)
+    options = ("--data", data, "--release", STARTER, "--cache", tmp_path / "cache")
+    code, _, err = run(capsys, "head", *options, "--out", tmp_path / "out")
+    assert code == 0, err
+    names = load_release(tmp_path / "out").report["head"]["untouched"]["names"]
+    assert names["types"]["n"] >= 10
+    assert names["mechanism"]["share"] > 0.8
