@@ -57,8 +57,11 @@ def command(
     from training.heads.summary import summary
     from training.heads.train import HeadSettings, Places, train
     from training.naming import STARTER, read_types
+    from training.stages.space import check_writable
     from training.starter import LEARNT_SOURCES, RELATED, moved, photographs
 
+    if figures is not None:
+        check_writable(figures.absolute().parent, "--figures")
     settings = HeadSettings(
         strengths=strengths,
         evenness=evenness,

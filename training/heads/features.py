@@ -7,7 +7,6 @@ loses one at most, and the next goes on.
 """
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from training.embedding import describe
 from training.errors import BadInput
 from training.folder import Photo
 from training.progress import progress
+from training.stages.space import check_space
+from training.workfolder import work_folder
 
 if TYPE_CHECKING:
     from models.network import RetrievalNetwork
@@ -31,7 +32,7 @@ PART = 256
 """Photographs of one part: half a minute of work on two processor cores."""
 
 PREFIX = ".part-"
-"""Of parts that are being written."""
+"""Of folders with parts that are being written."""
 
 Half = NDArray[np.float16]
 
@@ -45,8 +46,7 @@ class _Pooled:
     @property
     def dimension(self) -> int:
         """Channels of the trunk."""
-        head = self.network.head
-        return self.network.dimension if head is None else head.in_features
+        return self.network.channels
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return float32[N, F], of whole pictures."""
@@ -97,7 +97,7 @@ def features(
     missing = {photo.digest: photo for photo in photos if photo.digest not in known}
     unreadable: dict[str, str] = {}
     if missing:
-        _prepare(place)
+        check_space(folder, _bytes(network, len(missing)), "--cache")
         with progress(console, "pooling photographs", len(missing)) as advance:
             for part in _parts(list(missing.values())):
                 described = describe(
@@ -122,6 +122,12 @@ def _parts(photos: Sequence[Photo]) -> Iterator[Sequence[Photo]]:
     return (photos[begin : begin + PART] for begin in range(0, len(photos), PART))
 
 
+def _bytes(network: "RetrievalNetwork", photos: int) -> int:
+    """Return the bytes that the features of photographs take."""
+    rows = max(1 + network.region_count(*size) for size in network.spec.input.sizes)
+    return photos * rows * 2 * network.channels
+
+
 def _read(folder: Path) -> dict[str, Half]:
     found: dict[str, Half] = {}
     for file in sorted(folder.glob("*.npz")):
@@ -135,35 +141,17 @@ def _read(folder: Path) -> dict[str, Half]:
     return found
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder, and remove what runs left that were stopped while they wrote."""
-    with _told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.glob(f"{PREFIX}*"):
-            if not Path(f"/proc/{file.name.removeprefix(PREFIX)}").exists():
-                file.unlink(missing_ok=True)
-        _part(folder).write_bytes(b"")
-        _part(folder).unlink()
-
-
-def _part(folder: Path) -> Path:
-    return folder / f"{PREFIX}{os.getpid()}"
-
-
 def _write(folder: Path, part: Mapping[str, Half]) -> None:
     name = hashlib.sha256("".join(part).encode()).hexdigest()[:16]
-    beside = _part(folder)
-    try:
-        with _told(folder), beside.open("wb") as file:
-            np.savez(
-                file,
-                digests=np.array(list(part)),
-                counts=np.array([len(rows) for rows in part.values()], np.int64),
-                rows=np.concatenate(list(part.values())),
-            )
-        beside.replace(folder / f"{name}.npz")
-    finally:
-        beside.unlink(missing_ok=True)
+    with _told(folder), work_folder(folder, PREFIX) as beside:
+        file = beside / f"{name}.npz"
+        np.savez(
+            file,
+            digests=np.array(list(part)),
+            counts=np.array([len(rows) for rows in part.values()], np.int64),
+            rows=np.concatenate(list(part.values())),
+        )
+        file.replace(folder / file.name)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from models.policy import MOST_LOGITS, HeadRule, Kernel, Policy
 from models.prototypes import Prototypes
 from models.release import Release, load_release
 from models.types import Types
+from training import leftout
 from training.calibration.choice import choose_policy
 from training.calibration.frames import Frames, flag_scores_of, look_by_head
 from training.calibration.settings import PolicySettings
@@ -36,7 +37,7 @@ from training.material import rounded
 from training.naming import named
 from training.progress import progress
 from training.ranking.openset import nearest
-from training.release import check_out, write
+from training.release import check_out, check_room, write
 from training.report import side_figures, type_figures
 from training.selection import chosen_by_name
 from training.stages.trained import stored_half
@@ -134,6 +135,7 @@ def train(
     check_out(at.out, replace=at.replace)
     base = load_release(at.release)
     network = base.load_network("cpu", fold=False)
+    check_room(at.out, network)
     lesson, unreadable = _lesson(base, photos, at.cache, console)
     dealt = folds(lesson.photos, related=settings.related, least=settings.least)
     table = _table(lesson, types)
@@ -277,8 +279,7 @@ def _lesson(
         for photo in photos
         if photo.digest in failed
     ]
-    for line in unreadable:
-        console.print(f"left out, cannot be read: {line}", style="yellow", highlight=False)
+    leftout.unreadable(unreadable, len(photos), console)
     kept = [photo for photo in photos if photo.digest in pooled]
     if not kept:
         raise BadInput("none of the photographs can be read")

@@ -13,6 +13,7 @@ from tests.training.conftest import draw_folder, write_groups
 from training.__main__ import main
 from training.card.heads import heads
 from training.card.inputs import NEIGHBOURS, Inputs
+from training.workfolder import LOCK
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 STARTER = Path(__file__).resolve().parents[3] / "models" / "starter"
@@ -125,7 +126,9 @@ def test_features_are_taken_from_the_cache_and_missing_parts_made_anew(
     assert found["strength"] == min(float(c) for c, loss in found["losses"].items() if loss < near)
     # What a run leaves behind that is killed while it writes is no part, and one line of a
     # damaged part says what to do.
-    (parts / ".part-999999999").write_bytes(b"half")
+    left = parts / ".part-of-a-dead-process"
+    left.mkdir()
+    (left / LOCK).touch()
     file.write_bytes(file.read_bytes()[:100])
     code, _, err = run(capsys, *_options(data, base, tmp_path / "third"))
     assert code == 2
@@ -143,8 +146,8 @@ def test_a_cache_that_cannot_be_written_says_one_line(data, base, tmp_path, caps
     places = [blocked if option == data / "cache" else option for option in options]
     code, _, err = run(capsys, *places)
     assert code == 2
-    assert f"error: {blocked}" in err.splitlines()[-1]
-    assert "give another --cache" in err
+    assert f"error: --cache {blocked} cannot be written" in err.splitlines()[-1]
+    assert "is a file; give another" in err
     assert "pooling" not in err
 
 
@@ -155,7 +158,8 @@ def test_unreadable_photographs_are_told_and_left_out(data, base, tmp_path, caps
     bad.write_bytes(b"no image")
     code, _, err = run(capsys, *_options(own, base, tmp_path / "out"))
     assert code == 0, err
-    assert f"left out, cannot be read: {bad.parent.name}/0.png" in err
+    assert "left out: 1 of " in err
+    assert f"photographs cannot be read: {bad.parent.name}/0.png" in err
     report = load_release(tmp_path / "out").report
     assert report["head"]["untouched"]["firearms"] == 19
     assert [line.split(":")[0] for line in report["unreadable"]] == [f"{bad.parent.name}/0.png"]
