@@ -5,6 +5,7 @@ both. A release keeps its weights in ``head.safetensors`` and its classes in ``t
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ class Head:
                     f"{', '.join(KINDS)}"
                 )
         if len(set(self.classes)) != count:
-            twice = next(each for each in self.classes if self.classes.count(each) > 1)
+            twice = Counter(self.classes).most_common(1)[0][0]
             raise BadRelease(f"the head has the class {twice.name!r} ({twice.kind}) twice")
         if {each.kind for each in self.classes} != set(KINDS):
             raise BadRelease("the head needs classes of firearms and of look-alikes")

@@ -1,5 +1,6 @@
 """The prototypes of an index: embeddings, ids, types and kinds. Must not know torch or indexes."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Prototypes:
             lengths = f"{len(self.ids)} ids, {len(self.types)} types, {len(self.kinds)} kinds"
             raise BadRelease(f"prototypes have {shape[0]} embeddings but {lengths}; give one each")
         if len(set(self.ids)) != len(self.ids):
-            twice = next(name for name in self.ids if self.ids.count(name) > 1)
+            twice = Counter(self.ids).most_common(1)[0][0]
             raise BadRelease(f"prototype id {twice!r} is there twice; ids must be unique")
         unknown = sorted(set(self.kinds) - set(KINDS))
         if unknown:

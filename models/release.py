@@ -305,8 +305,9 @@ def _head(
         raise BadRelease(f"{path / manifests.NAME} names another head than {HEAD}; {REMEDY}")
     if manifest["format"] != (FORMAT if head is None else HEAD_FORMAT):
         raise BadRelease(f"{path / manifests.NAME} is of the wrong format for {HEAD}; {REMEDY}")
+    known = frozenset(types.names)
     for each in head.classes if head else ():
-        if each.kind == "firearm" and each.name not in types.names:
+        if each.kind == "firearm" and each.name not in known:
             raise BadRelease(
                 f"{path / HEAD} has the class {each.name!r}, which {TYPES} does not know; {REMEDY}"
             )

@@ -89,8 +89,12 @@ class SelfTest:
             raise BadRelease("the regions and embeddings of the self-test do not fit each other")
         parts = [len(rows) for rows in self.regions] or [0] * len(self.images)
         counts = [len(pixels) + its for pixels, its in zip(self.images, parts, strict=True)]
-        widths = {rows.shape[1:] for rows in self.logits}
-        if self.logits and ([len(rows) for rows in self.logits] != counts or len(widths) != 1):
+        shapes = {rows.shape[1:] for rows in self.logits}
+        if self.logits and (
+            [len(rows) for rows in self.logits] != counts
+            or len(shapes) != 1
+            or len(next(iter(shapes))) != 1
+        ):
             raise BadRelease("the logits and embeddings of the self-test do not fit each other")
 
     @classmethod

@@ -208,6 +208,8 @@ def test_a_network_with_another_number_of_logits_is_found() -> None:
     [
         {"logits_0": np.zeros((3, 4))},
         {"logits_0": np.zeros(4)},
+        {f"logits_{n}": rows[:, 0] for n, rows in enumerate(HEADED_TEST.logits)},
+        {f"logits_{n}": rows[..., None] for n, rows in enumerate(HEADED_TEST.logits)},
         {"logits_1": None},
         {"logits_0": None},
         {"logits_1": HEADED_TEST.logits[1][:, :2]},
