@@ -6,6 +6,7 @@ Training chooses thresholds with these functions and serving decides with them, 
 of the same figure.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,10 @@ from models.policy import HeadRule, Kernel
 
 OPPOSITE = -1.0
 """Similarity of what a kind without neighbours counts as."""
+
+TIE = 1e-3
+"""Difference of similarities below which a prototype counts as no farther than another: copies of
+one picture differ by less."""
 
 Similarities = NDArray[np.float32] | NDArray[np.float64]
 
@@ -106,6 +111,9 @@ class Scorer:
     of the firearms less S of the look-alikes; a type has less than that by as much as its own S
     is below that of the best type.
 
+    An added look-alike counts only where no firearm among the neighbours is nearer: what is said
+    of one picture must not hide the many firearms that are merely alike.
+
     Args:
         head: Whose logits are joined.
         rule: The policy's figures.
@@ -163,13 +171,23 @@ class Scorer:
         """Return by kind the type and the scaled logit of each neighbour that counts."""
         own, added = self._rule.own, self._rule.added
         rows = zip(near.ids, near.types, near.kinds, near.similarities.tolist(), strict=True)
+        least = nearest_firearm(near) - TIE
         found: dict[str, list[tuple[str, float]]] = {kind: [] for kind in KINDS}
         for name, its_type, kind, similarity in rows:
-            kernel: Kernel | None = added if name in near.added else own
+            new = name in near.added
+            kernel: Kernel | None = added if new else own
+            if new and kind == "lookalike" and similarity < least:
+                continue
             if kernel is not None and kind in found:
                 value = kernel.scale * similarity - kernel.offset
                 found[kind].append((its_type, value / self._rule.temperature))
         return found
+
+
+def nearest_firearm(near: Neighbours) -> float:
+    """Return the similarity of the nearest firearm among neighbours; minus infinity if none is."""
+    pairs = zip(near.kinds, near.similarities.tolist(), strict=True)
+    return max((similarity for kind, similarity in pairs if kind == "firearm"), default=-math.inf)
 
 
 def _with(

@@ -32,11 +32,7 @@ from numpy.typing import NDArray
 
 from models.index import Neighbours, PrototypeIndex
 from models.policy import Policy
-from models.scoring import type_supports
-
-TIE = 1e-3
-"""Difference of similarities below which an added prototype counts as no farther than another:
-copies of one picture differ by less."""
+from models.scoring import TIE, type_supports
 
 SCORE_UNIT = 80.0
 """What of a score is as much as a similarity of 1: kept in float16, logits are off by up to 0.008
@@ -94,9 +90,13 @@ def find(
     if (scores is None) != (policy.head is None):
         raise ValueError("scores are needed where the policy judges by a head, and only there")
     found = _found(neighbours, policy, margin, scores)
-    if not neighbours.added or not policy.near_radius:
+    if not neighbours.added:
         return found
     rows = _telling(neighbours)
+    if policy.head is not None:
+        found = replace(found, closest=min(found.closest, _counting(rows)))
+    if not policy.near_radius:
+        return found
     near = _nearest_added(rows, policy)
     if near is None:
         return replace(found, closest=min(found.closest, _short_of_near(rows, policy)))
@@ -154,6 +154,13 @@ def _short_of_near(rows: Sequence[_Row], policy: Policy) -> float:
     nearest = max((row.similarity for row in rows), default=-math.inf)
     wanted = max(1 - policy.near_radius, nearest - TIE)
     return min((wanted - row.similarity for row in rows if row.added), default=math.inf)
+
+
+def _counting(rows: Sequence[_Row]) -> float:
+    """Return how near an added look-alike is to counting beside a head, or to not doing so."""
+    nearest = max((row.similarity for row in rows if row.kind == "firearm"), default=-math.inf)
+    added = (row.similarity for row in rows if row.added and row.kind == "lookalike")
+    return min((abs(similarity - (nearest - TIE)) for similarity in added), default=math.inf)
 
 
 def _lead(near: _Row, rows: Sequence[_Row]) -> float:

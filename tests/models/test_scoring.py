@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.head import Head, HeadClass
 from models.index import Neighbours
 from models.policy import HeadRule, Kernel
-from models.scoring import Scorer, level_shares, support, supports, type_supports
+from models.scoring import TIE, Scorer, level_shares, support, supports, type_supports
 
 neighbours = st.lists(
     st.tuples(st.floats(-1, 1, width=32), st.booleans(), st.sampled_from("abc")),
@@ -142,9 +142,11 @@ def beside(rows) -> Neighbours:
 def slow(values, rows, rule) -> dict[str, float]:
     """Return the scores of types as their definition has them, term by term."""
     every = [(each.kind, each.name, value) for each, value in zip(CLASSES, values, strict=True)]
+    nearest = max((row[2] for row in rows if row[1] == "firearm"), default=-math.inf)
     for name, kind, similarity, added in rows:
         kernel = rule.added if added else rule.own
-        if kernel is not None:
+        farther = kind == "lookalike" and added and similarity < nearest - TIE
+        if kernel is not None and not farther:
             every.append((kind, name, kernel.scale * similarity - kernel.offset))
 
     def joined(chosen) -> float:
@@ -194,6 +196,20 @@ def test_the_nearer_an_added_prototype_the_more_it_weighs(values, rows, rule, fa
     assert after[name] >= before[name] - 1e-9
     before, after = at("lookalike", far), at("lookalike", far + 0.1)
     assert all(after[each] <= before[each] + 1e-9 for each in before)
+
+
+@given(logits, entries, rules, st.floats(-1, 0.9), st.booleans())
+def test_an_added_lookalike_takes_nothing_from_what_is_nearer_to_a_firearm(
+    values, rows, rule, far, added
+) -> None:
+    """Else one that is said of a firearm by mistake would hide many that are merely alike."""
+    scorer, row = Scorer(HEAD, rule), np.array([values], np.float32)
+    near = [*rows, ("a", "firearm", far + 2 * TIE, added)]
+    one, other = (
+        scorer.scores(row, [beside(its)])[0]
+        for its in (near, [*near, ("toy", "lookalike", far, True)])
+    )
+    assert one == pytest.approx(other, abs=1e-9)
 
 
 scores = st.dictionaries(st.sampled_from("abcd"), st.floats(-50, 50), min_size=1)

@@ -81,3 +81,11 @@ def test_less_of_a_change_leaves_a_finding_by_a_head_as_it_is(found, said) -> No
     assert sorted(after.reached, key=after.reached.get) == sorted(
         before.reached, key=before.reached.get
     )
+
+
+def test_how_near_an_added_lookalike_is_to_counting_beside_a_head() -> None:
+    rows = [("glock", "firearm", 0.8), ("toy", "lookalike", 0.797), ("ak", "lookalike", 0.799)]
+    for radius in (0.0, 0.05):
+        policy = replace(BY_HEAD, near_radius=radius)
+        found = find(near(rows, [False, True, False]), policy, 0.0, {"glock": 3.0})
+        assert found.closest == pytest.approx(0.002, abs=1e-6)
