@@ -210,11 +210,18 @@ def write(out: Path, *, replace: bool, **parts: Any) -> Release:
 
 
 def _compare(release: Release, run: Path, console: Console) -> None:
-    """Say so where the network is another one than that of the release that it was taken from."""
+    """Say what is not as in the release whose network was taken: the network, or a head."""
     if not (run / "manifest.json").is_file():
         return
-    known = manifests.read(run)["network_digest"]
-    if release.network_digest != known:
+    manifest = manifests.read(run)
+    if "head_digest" in manifest:
+        console.print(
+            f"the head of {run} is not taken over, and neighbours alone are judged by; "
+            "`python -m training head` makes a release with one",
+            style="yellow",
+            highlight=False,
+        )
+    if release.network_digest != manifest["network_digest"]:
         console.print(
             f"the network is another one than that of {run}, by its sizes, regions or precision: "
             "prototypes added to that one, and what is cached, do not apply to it",

@@ -16,6 +16,7 @@ from models.policy import Policy
 from models.release import load_release
 from moderator.demo.drawings import draw
 from moderator.rollout.sanity import flags_nearly_all
+from tests.models.samples import head, written
 from training.__main__ import main
 from training.calibration.sanity import warn_flagging_nothing
 from training.release import _compare
@@ -330,6 +331,14 @@ def test_a_network_taken_from_a_release_of_16_bits_has_the_same_digest(tmp_path,
     said = Console(file=io.StringIO(), width=400)
     _compare(replace(again, network_digest="sha256:0"), first.path, said)
     assert "the network is another one" in said.file.getvalue()
+    assert "head" not in said.file.getvalue()
+
+
+def test_a_head_that_is_not_taken_over_is_told_of(tmp_path):
+    first = written(tmp_path / "first", head=head())
+    said = Console(file=io.StringIO(), width=400)
+    _compare(first, first.path, said)
+    assert f"the head of {first.path} is not taken over" in said.file.getvalue()
 
 
 def test_a_threshold_that_flags_nearly_everything_is_refused_unless_asked_for(

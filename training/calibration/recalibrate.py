@@ -122,6 +122,7 @@ def recalibrate(
         git_commit=commit(),
         dataset_digest=release.manifest.get("dataset_digest"),
         half_weights=stored_half(release.path),
+        head=release.head,
     )
     if written.network_digest != release.network_digest:
         raise BadRelease(f"{out} holds another network than {release.path}; make the release anew")

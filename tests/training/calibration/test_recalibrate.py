@@ -1,10 +1,13 @@
 """Releases of drawings whose policy is chosen anew, by the command that people use."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from models.release import load_release
+from models.policy import HeadRule, Kernel
+from models.release import load_release, write_release
+from tests.models.samples import head
 from training import __main__ as entry
 from training.__main__ import main
 from training.folder import read_photos
@@ -65,6 +68,38 @@ def test_only_the_policy_is_another(tmp_path, capsys, drawn, released):
     assert set(report["figures"]) == {"threshold", "test"}
     assert report["figures"]["threshold"]["flags"]["at_threshold"]["false_flags"] <= 0.2
     assert str(tmp_path) not in json.dumps(dict(report))
+
+
+def with_head(released, out, policy):
+    """Write the release with a head of random weights, whose look-alike is ``drill``."""
+    kept = ("prototypes", "policy", "report")
+    parts = {name: getattr(released, name) for name in kept}
+    own = head()
+    names = {each.name: (each.name, each.name) for each in own.classes if each.kind == "firearm"}
+    return write_release(
+        out, **{**parts, "policy": policy}, types=released.types.with_added(names), head=own,
+        network=released.load_network(fold=False), created="2026-01-02", git_commit=None,
+        dataset_digest=None, half_weights=True,
+    )  # fmt: skip
+
+
+def test_a_head_that_is_not_judged_by_stays(tmp_path, capsys, drawn, released):
+    headed = with_head(released, tmp_path / "headed", released.policy)
+    code, _, err = calibrate(capsys, drawn, headed, tmp_path / "made")
+    assert code == 0, err
+    made = load_release(tmp_path / "made")
+    assert made.rows_digest == headed.rows_digest != released.rows_digest
+    assert made.types == headed.types
+
+
+def test_a_policy_of_a_head_is_not_chosen_anew(tmp_path, capsys, drawn, released):
+    rule = HeadRule(1.0, Kernel(40.0, 26.0))
+    policy = replace(released.policy, temperature=None, head=rule)
+    headed = with_head(released, tmp_path / "headed", policy)
+    code, _, err = calibrate(capsys, drawn, headed, tmp_path / "made")
+    assert code == 2
+    assert "judges by a head" in err
+    assert not (tmp_path / "made").exists()
 
 
 def test_prototypes_set_no_threshold(tmp_path, capsys, drawn, released):
