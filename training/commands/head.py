@@ -68,8 +68,15 @@ def command(
         related=RELATED,
         learnt=learnt or LEARNT_SOURCES,
     )
+    photos = moved(photographs(data))
+    absent = sorted({*learnt} - {photo.source for photo in photos})
+    if absent:
+        raise click.UsageError(
+            f"--learnt {absent[0]}: no photograph is of that source; leave it out, or name it as "
+            "the table of sources does"
+        )
     found = train(
-        moved(photographs(data)),
+        photos,
         read_types(types or STARTER),
         settings,
         Places(release, cache, out, replace),

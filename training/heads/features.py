@@ -136,7 +136,7 @@ def _read(folder: Path) -> dict[str, Half]:
                 digests, counts, rows = part["digests"], part["counts"], part["rows"]
             bounds = np.cumsum(counts)[:-1]
             found.update(zip(digests.tolist(), np.split(rows, bounds), strict=True))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise BadInput(f"{file} cannot be read ({error}); remove it") from None
     return found
 

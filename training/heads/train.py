@@ -236,6 +236,11 @@ class _Held:
             n for n in self.untouched
             if small[n] and photos[n].firearm and table.mechanism(photos[n].name)
         ]  # fmt: skip
+        if not asked:
+            raise BadInput(
+                f"no firearm of a known mechanism is of a source below {LEAST} firearms that the "
+                "network was not tuned on; give some, or fewer sources as --learnt"
+            )
         truth = [types.index(photos[n].name) for n in asked]
         return temperatures(self.scores()[asked], truth, level_names(types, table))
 
@@ -385,9 +390,9 @@ def _report(
     names, sources = [photo.name for photo in photos], [photo.source for photo in photos]
     return {
         **base.report,
-        "recipe": {**base.report["recipe"], **asdict(judge.settings)},
+        "recipe": {**base.report.get("recipe", {}), **asdict(judge.settings)},
         "prototypes": _prototype_figures(lesson, judge.prototypes),
-        "notes": [*NOTES, *base.report["notes"][1:]],
+        "notes": [*NOTES, *base.report.get("notes", ())[1:]],
         "policy": judge.policy.to_json(),
         "figures": {"threshold": said},
         "calibration": {

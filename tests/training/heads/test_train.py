@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.release import load_release
+from models.release import load_release, write_release
 from tests.training.conftest import draw_folder, write_groups
 from training.__main__ import main
 from training.card.heads import heads
@@ -137,6 +137,36 @@ def test_features_are_taken_from_the_cache_and_missing_parts_made_anew(
     file.unlink()
     assert run(capsys, *_options(data, base, tmp_path / "third"))[0] == 0
     assert [each.suffix for each in parts.iterdir()] == [".npz"]
+
+
+def test_sources_that_the_network_learnt_are_those_of_photographs(data, base, tmp_path, capsys):
+    """A name that is mistyped would pass off figures of learnt photographs as honest ones."""
+    code, _, err = run(capsys, *_options(data, base, tmp_path / "a", "--learnt", "nowhere"))
+    assert (code, "--learnt nowhere: no photograph is of that source" in err) == (2, True)
+    every = [word for source in _sources() for word in ("--learnt", source)]
+    code, _, err = run(capsys, *_options(data, base, tmp_path / "a", "--strength", "10", *every))
+    assert (code, "fewer sources as --learnt" in err) == (2, True), err
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_release_with_any_report_can_be_given_a_head(data, base, tmp_path, capsys):
+    old = load_release(base)
+    bare = write_release(
+        tmp_path / "bare", network=old.load_network(fold=False), prototypes=old.prototypes,
+        types=old.types, policy=old.policy, report={}, created="2026-01-02", git_commit=None,
+        dataset_digest=None, half_weights=True,
+    )  # fmt: skip
+    code, _, err = run(capsys, *_options(data, bare.path, tmp_path / "a", "--strength", "10"))
+    assert code == 0, err
+
+
+def test_an_empty_part_of_the_cache_is_one_line(data, base, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    part = cache / load_release(base).network_digest.removeprefix("sha256:")[:16] / "a.npz"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    code, _, err = run(capsys, *_options(data, base, tmp_path / "a"), "--cache", cache)
+    assert (code, f"{part} cannot be read" in err) == (2, True), err
 
 
 def test_a_cache_that_cannot_be_written_says_one_line(data, base, tmp_path, capsys):
