@@ -29,6 +29,7 @@ from tests.services.kafka import KafkaService
 
 PARTITIONS = 4
 ROLES = ("firearm", "negative", "borderline")
+LEARNT = "The release has a head, which may have learnt from any of these photographs."
 SHORT = 16
 """Hex digits of a photograph's digest that a release keeps."""
 
@@ -49,6 +50,8 @@ def main() -> None:
     show(rows, decisions)
     fresh = unseen(rows, release)
     print(f"\n### The {len(fresh)} that share neither near copies nor source\n")
+    if release.head is not None:
+        print(f"{LEARNT}\n")
     show(fresh, decisions)
 
 

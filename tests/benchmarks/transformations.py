@@ -1,8 +1,9 @@
 """Show flagged and harmless photographs in the ways of ``ways`` and count what is flagged then.
 
 Decoding, network and decision are those of the worker, in this process. Photographs are of the
-sources that the release was tested on, else of those that it shares no prototype with. Results
-are written after each way, and those of ways that are not run stay.
+sources that the release was tested on, else of those that it shares no prototype with; a head may
+have learnt from them all the same. Results are written after each way, and those of ways that are
+not run stay.
 
     python -m tests.benchmarks.transformations --data FOLDER [--ways "collage,64 px"]
 
@@ -14,6 +15,7 @@ import csv
 import io
 import json
 import random
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ from moderator.decide import Actions, decide_image
 from moderator.decoding.decode import DecodedImage, Undecodable, decode
 from moderator.rules import neighbours_for
 from moderator.settings import STARTER
-from tests.benchmarks.photographs import Row, unseen
+from tests.benchmarks.photographs import LEARNT, Row, unseen
 from tests.benchmarks.ways import WAYS, saved
 
 RESULTS = "results.json"
@@ -135,6 +137,8 @@ def main() -> None:
     if arguments.ways:
         names = [name.strip() for name in arguments.ways.split(",")]
     release = load_release(arguments.release)
+    if release.head is not None:
+        print(LEARNT, file=sys.stderr)
     judge = Judge(release, arguments.threads)
     with (arguments.data / "sources.csv").open(newline="") as file:
         rows = untouched(list(csv.DictReader(file)), release)

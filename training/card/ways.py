@@ -16,10 +16,16 @@ def shown(inputs: Inputs) -> Iterator[str]:
     found = inputs.shown
     if found is None:
         return
+    # A head is trained on all photographs in the end, its test sources too.
+    known = (
+        "all of which its head may have learnt, so that the first column is too high for others"
+        if inputs.release.head is not None
+        else "of sources that it has not seen"
+    )
     yield "### Other ways of showing a photograph"
     yield (
         f"{found['firearms']} photographs of firearms that the release flags, and "
-        f"{found['harmless']} harmless ones, of sources that it has not seen, shown in the ways in "
+        f"{found['harmless']} harmless ones, {known}, shown in the ways in "
         "which phones, pages and people show them. Beside the whole picture, the content of wide "
         "margins, windows along a long picture and the cells of a collage have views of their "
         f"own, which need {inputs.release.policy.part_margin:.3f} more than the whole."

@@ -54,6 +54,9 @@ NOTES = (
     "were set on the same photographs.",
 )
 
+OF_TESTS = "The test photographs"
+"""How notes begin that are not so any more: the head learns from all photographs."""
+
 TEMPERATURE = 1.0
 """Of the head's score: that of its probabilities."""
 
@@ -379,6 +382,7 @@ def _report(
     types, table = _types(lesson), judge.types
     asked = [n for n in side if lesson.photos[n].firearm]
     coarse = [name for name in types if table.mechanism(name) is None]
+    notes = base.report.get("notes", ())[1:]
     said = judge.figures(frames, photos)
     said["types"] = type_figures(
         held.scores()[asked].astype(np.float32),
@@ -392,7 +396,7 @@ def _report(
         **base.report,
         "recipe": {**base.report.get("recipe", {}), **asdict(judge.settings)},
         "prototypes": _prototype_figures(lesson, judge.prototypes),
-        "notes": [*NOTES, *base.report.get("notes", ())[1:]],
+        "notes": [*NOTES, *(each for each in notes if not each.startswith(OF_TESTS))],
         "policy": judge.policy.to_json(),
         "figures": {"threshold": said},
         "calibration": {

@@ -13,6 +13,7 @@ from tests.training.conftest import draw_folder, write_groups
 from training.__main__ import main
 from training.card.heads import heads
 from training.card.inputs import NEIGHBOURS, Inputs
+from training.card.ways import shown
 from training.workfolder import LOCK
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -95,6 +96,13 @@ def test_a_head_is_trained_and_released_with_its_figures(data, base, tmp_path, c
     right = found["untouched"]["names"]["types"]["share"]
     assert f"| type right | 20 | {100 * right:.1f} %" in card
     assert not list(heads(Inputs(old, (), NEIGHBOURS)))
+    ways = {"firearms": 1, "harmless": 1, "ways": {}}
+    for its, unseen in ((made, False), (old, True)):
+        text = "\n".join(shown(Inputs(its, (), NEIGHBOURS, (), ways)))
+        assert ("it has not seen" in text, "its head may have learnt" in text) == (
+            unseen,
+            not unseen,
+        )
     # It tells drawings apart that it has learnt from, though the network's weights are random.
     files = sorted((data / "firearms").glob("*/*.png"))
     from training.embedding import read
@@ -149,15 +157,22 @@ def test_sources_that_the_network_learnt_are_those_of_photographs(data, base, tm
     assert not (tmp_path / "a").exists()
 
 
-def test_a_release_with_any_report_can_be_given_a_head(data, base, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "report", [{}, {"notes": ["Sides.", "The test photographs are new.", "Labelled by eye."]}]
+)
+def test_a_release_with_any_report_can_be_given_a_head(data, base, tmp_path, capsys, report):
     old = load_release(base)
     bare = write_release(
         tmp_path / "bare", network=old.load_network(fold=False), prototypes=old.prototypes,
-        types=old.types, policy=old.policy, report={}, created="2026-01-02", git_commit=None,
+        types=old.types, policy=old.policy, report=report, created="2026-01-02", git_commit=None,
         dataset_digest=None, half_weights=True,
     )  # fmt: skip
     code, _, err = run(capsys, *_options(data, bare.path, tmp_path / "a", "--strength", "10"))
     assert code == 0, err
+    # The head has learnt from all photographs.
+    assert load_release(tmp_path / "a").report["notes"][1:] == (
+        ["Labelled by eye."] if report else []
+    )
 
 
 def test_an_empty_part_of_the_cache_is_one_line(data, base, tmp_path, capsys):
