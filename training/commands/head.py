@@ -18,10 +18,10 @@ from training.commands.output import PLACE
               help="Folder of features (400 MB): what is there is not made again.")  # fmt: skip
 @click.option("--types", type=PLACE, show_default="the starter's",
               help="JSON table of families, names and mechanisms of types.")  # fmt: skip
-@click.option("--strength", "strengths", type=click.FloatRange(0, min_open=True), multiple=True,
+@click.option("--strength", "strengths", type=float, multiple=True,
               default=(10.0, 30.0, 100.0), show_default=True,
               help="C of the logistic regression; repeatable, the best one is taken.")  # fmt: skip
-@click.option("--evenness", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+@click.option("--evenness", type=float, default=0.5, show_default=True,
               help="0: photographs of a class weigh alike; 1: its sources do.")  # fmt: skip
 @click.option("--learnt", multiple=True, show_default="the starter's",
               help="Source that the network was tuned on; repeatable. No figure is chosen on its "
@@ -61,6 +61,8 @@ def command(
     from training.starter import LEARNT_SOURCES, RELATED, moved, photographs
 
     if figures is not None:
+        if figures.is_dir():
+            raise click.UsageError(f"--figures {figures} is a folder; name a file")
         check_writable(figures.absolute().parent, "--figures")
     settings = HeadSettings(
         strengths=strengths,

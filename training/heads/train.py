@@ -60,6 +60,9 @@ OF_TESTS = "The test photographs"
 TEMPERATURE = 1.0
 """Of the head's score: that of its probabilities."""
 
+MOST_STRENGTH = 1e6
+"""Beyond it weights are not held back at all."""
+
 WITHIN = 1.02
 """Of strengths whose losses are as near to the least as this, the lowest is taken: names hardly
 suffer, and flags gain."""
@@ -89,6 +92,9 @@ class HeadSettings:
         per_kind: Prototypes of each kind of look-alike.
         seed: Of the choice of prototypes.
         policy: What the policy is to be like.
+
+    Raises:
+        BadInput: A figure is out of its range.
     """
 
     strengths: tuple[float, ...] = (10.0, 30.0, 100.0)
@@ -100,6 +106,15 @@ class HeadSettings:
     per_kind: int = 20
     seed: int = 0
     policy: PolicySettings = field(default_factory=PolicySettings)
+
+    def __post_init__(self) -> None:
+        for strength in self.strengths:
+            if not 0 < strength <= MOST_STRENGTH:
+                raise BadInput(
+                    f"--strength {strength} is not above 0 and at most {MOST_STRENGTH:g}"
+                )
+        if not 0 <= self.evenness <= 1:
+            raise BadInput(f"--evenness {self.evenness} is not in 0..1")
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,20 @@ def test_a_release_with_any_report_can_be_given_a_head(data, base, tmp_path, cap
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("strength", ("nan", "inf", "0", "-1", "2000000")), ("evenness", ("nan", "-0.1", "1.1")),
+     ("figures", ("{out}",))],
+)  # fmt: skip
+def test_figures_out_of_range_are_refused_before_any_work(tmp_path, capsys, name, values):
+    for value in values:
+        given = value.format(out=tmp_path)
+        code, _, err = run(
+            capsys, *_options(tmp_path, "no release", tmp_path / "a", f"--{name}", given)
+        )
+        assert (code, f"--{name} {given}" in err) == (2, True), err
+
+
 def test_an_empty_part_of_the_cache_is_one_line(data, base, tmp_path, capsys):
     cache = tmp_path / "cache"
     part = cache / load_release(base).network_digest.removeprefix("sha256:")[:16] / "a.npz"
