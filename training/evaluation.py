@@ -198,7 +198,7 @@ class Judge:
             similarities,
             [photo.name for photo in photos],
             [self.prototypes.types[n] for n in places],
-            {name: self.types.family(name) for name in self.types.names},
+            known_families(self.types),
             coarse=self._coarse(photos),
         )
 

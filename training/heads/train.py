@@ -34,7 +34,7 @@ from training.heads.folds import LEAST, Fold, folds
 from training.heads.levels import level_names, temperatures
 from training.heads.report import Held, head_report
 from training.material import rounded
-from training.naming import named
+from training.naming import known_families, named
 from training.progress import progress
 from training.ranking.openset import nearest
 from training.release import check_out, check_room, write
@@ -403,7 +403,7 @@ def _report(
         held.scores()[asked].astype(np.float32),
         [lesson.photos[n].name for n in asked],
         types,
-        {name: table.family(name) for name in types},
+        known_families(table),
         coarse,
     )
     names, sources = [photo.name for photo in photos], [photo.source for photo in photos]

@@ -3,6 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.policy import MOST_LOGITS, HeadRule, Kernel
+from training.calibration.settings import PolicySettings
 from training.calibration.thresholds import (
     ceiling,
     least_similarity,
@@ -25,7 +27,12 @@ def test_all_but_a_share_of_firearms_reach_the_least_similarity(quantile):
 
 def test_no_quantile_is_no_limit():
     assert least_similarity(np.array([0.5]), 0) == -1
-    assert (ceiling(None), ceiling(0.1)) == (1.0, 2.0)
+
+
+def test_a_threshold_is_at_most_what_a_similarity_a_support_or_a_logit_can_be():
+    rule = HeadRule(1.0, Kernel(40.0, 26.0))
+    settings = PolicySettings(), PolicySettings(temperature=0.1), PolicySettings(head=rule)
+    assert [ceiling(each) for each in settings] == [1.0, 2.0, MOST_LOGITS]
 
 
 def test_offsets_are_those_of_a_loop_over_types():
