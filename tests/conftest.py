@@ -182,6 +182,6 @@ def photographs() -> Path:
 def pytest_runtest_setup() -> None:
     """Give each test, and what is set up for it, the same random weights whatever ran before.
 
-    With some of them an untrained network tells nothing apart.
+    With some of them, as those of seed 0, an untrained network tells nothing apart.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(1)
