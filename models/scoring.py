@@ -138,9 +138,9 @@ class Scorer:
         Returns:
             Of each row type → score, in the order of the classes and then of the neighbours.
         """
-        scaled = logits.astype(np.float64) / self._rule.temperature
-        firearms, others = scaled[:, self._firearms], scaled[:, self._others]
-        alone = self._weighed(firearms, others).tolist()
+        wide = logits.astype(np.float64)
+        firearms, others = wide[:, self._firearms], wide[:, self._others]
+        alone = class_scores(firearms, others, self._rule.temperature).tolist()
         return [
             self._joined(firearms[row], others[row], its)
             if self._rule.own is not None or its.added
@@ -153,22 +153,14 @@ class Scorer:
     ) -> dict[str, float]:
         """Return the scores of one row with its neighbours."""
         more = self._entries(near)
-        types, firearms = _with(self._types, firearms, more["firearm"])
-        _, others = _with(self._kinds, others, more["lookalike"])
-        (values,) = self._weighed(firearms[None], others[None]).tolist()
+        temperature = self._rule.temperature
+        types, firearms = _with(self._types, firearms, more["firearm"], temperature)
+        _, others = _with(self._kinds, others, more["lookalike"], temperature)
+        (values,) = class_scores(firearms[None], others[None], temperature).tolist()
         return dict(zip(types, values, strict=True))
 
-    def _weighed(
-        self, firearms: NDArray[np.float64], others: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return float64[R, K], the scores of types by their entries and those of look-alikes."""
-        most = firearms.max(axis=1, keepdims=True)
-        whole = _log_sums(firearms) - _log_sums(others) - most
-        weighed: NDArray[np.float64] = self._rule.temperature * (whole + firearms)
-        return weighed
-
     def _entries(self, near: Neighbours) -> dict[str, list[tuple[str, float]]]:
-        """Return by kind the type and the scaled logit of each neighbour that counts."""
+        """Return by kind the type and the logit of each neighbour that counts."""
         own, added = self._rule.own, self._rule.added
         rows = zip(near.ids, near.types, near.kinds, near.similarities.tolist(), strict=True)
         least = nearest_firearm(near) - TIE
@@ -179,8 +171,7 @@ class Scorer:
             if new and kind == "lookalike" and similarity < least:
                 continue
             if kernel is not None and kind in found:
-                value = kernel.scale * similarity - kernel.offset
-                found[kind].append((its_type, value / self._rule.temperature))
+                found[kind].append((its_type, kernel.scale * similarity - kernel.offset))
         return found
 
 
@@ -190,14 +181,37 @@ def nearest_firearm(near: Neighbours) -> float:
     return max((similarity for kind, similarity in pairs if kind == "firearm"), default=-math.inf)
 
 
+def class_scores(
+    firearms: NDArray[np.float64], others: NDArray[np.float64], temperature: float
+) -> NDArray[np.float64]:
+    """Return the score of each type by the logits of types and of kinds, see ``Scorer``.
+
+    Args:
+        firearms: float64[R, K], a logit of each type, K at least 1.
+        others: float64[R, L], a logit of each kind of look-alike, L at least 1.
+        temperature: Above 0.
+
+    Returns:
+        float64[R, K]; the highest of a row is the score of "a firearm".
+    """
+    types, kinds = firearms / temperature, others / temperature
+    whole = _log_sums(types) - _log_sums(kinds) - types.max(axis=1, keepdims=True)
+    scores: NDArray[np.float64] = temperature * (whole + types)
+    return scores
+
+
 def _with(
-    names: Sequence[str], values: NDArray[np.float64], more: Sequence[tuple[str, float]]
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    more: Sequence[tuple[str, float]],
+    temperature: float,
 ) -> tuple[Sequence[str], NDArray[np.float64]]:
-    """Return names, each once, and the log-sum-exp of all that is of them."""
-    joined = dict(zip(names, values.tolist(), strict=True))
+    """Return names, each once, and t log(sum exp(value / t)) over all that is of each."""
+    joined = dict(zip(names, (values / temperature).tolist(), strict=True))
     for name, value in more:
-        joined[name] = float(np.logaddexp(joined[name], value)) if name in joined else value
-    return list(joined), np.array(list(joined.values()))
+        scaled = value / temperature
+        joined[name] = float(np.logaddexp(joined[name], scaled)) if name in joined else scaled
+    return list(joined), temperature * np.array(list(joined.values()))
 
 
 def level_shares(

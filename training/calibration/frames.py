@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.head import HeadClass
 from models.index import Neighbours, PrototypeIndex
 from models.policy import MOST_LOGITS, Policy
-from models.scoring import supports
+from models.scoring import class_scores, supports
 from training.threshold import VETOED, Floats
 
 BARRED_SUPPORT = -2.0
@@ -216,14 +216,12 @@ def look_by_head(
     firearm = np.array([each.kind == "firearm" for each in classes], np.bool_)
     photo, whole = _places(sizes)
     wide = np.concatenate([np.zeros((0, len(classes)), np.float32), *logits]).astype(np.float64)
-    firearms, others = wide[:, firearm], wide[:, ~firearm]
-    score = _log_sums(firearms, temperature) - _log_sums(others, temperature)
-    values = score[:, None] - (firearms.max(axis=1, keepdims=True) - firearms)
+    values = class_scores(wide[:, firearm], wide[:, ~firearm], temperature)
     row, code = np.indices(values.shape).reshape(2, -1)
     types = tuple(each.name for each in classes if each.kind == "firearm")
     return Frames(
-        len(logits), photo, whole, nearest, score, np.zeros(len(wide), np.bool_), types,
-        row, code, values.ravel(), floor=-MOST_LOGITS,
+        len(logits), photo, whole, nearest, values.max(axis=1), np.zeros(len(wide), np.bool_),
+        types, row, code, values.ravel(), floor=-MOST_LOGITS,
     )  # fmt: skip
 
 
@@ -231,14 +229,6 @@ def _places(sizes: Sequence[int]) -> tuple[Places, NDArray[np.bool_]]:
     """Return of each frame its photograph and whether it is the whole one, of these many each."""
     photo = np.repeat(np.arange(len(sizes)), sizes)
     return photo, np.concatenate([[True], photo[1:] != photo[:-1]])[: len(photo)]
-
-
-def _log_sums(values: Floats, temperature: float) -> Floats:
-    """Return of each row t log(sum exp(value / t))."""
-    top = values.max(axis=1)
-    total = np.exp((values - top[:, None]) / temperature).sum(axis=1)
-    result: Floats = top + temperature * np.log(total)
-    return result
 
 
 @dataclass(frozen=True, eq=False)
