@@ -28,10 +28,11 @@ from moderator.decisions import Decided, outgoing, to_json
 from moderator.demo.drawings import draw, names
 from moderator.examine import _take_fetched
 from moderator.judge import run_decide
-from moderator.records import Post, PostImage, Record
+from moderator.records import PostImage
 from moderator.settings import Settings, load_settings
 from tests.moderator.layouts import still
 from tests.moderator.schemas import schema
+from tests.moderator.steps import decided
 
 pytestmark = pytest.mark.slow
 
@@ -134,22 +135,6 @@ def settings_of(release: Release, **given: str) -> Settings:
 def parts(release) -> Iterator[Parts]:
     with build(settings_of(release), release) as parts:
         yield parts
-
-
-def decided(parts: Parts, *pictures: bytes, timestamp: int = 1_700_000_000_000) -> list[Decided]:
-    """Take posts of one picture each through every step, together."""
-    posts = [
-        Post(
-            Record("posts", 0, number, timestamp, b"p", None),
-            f"p{number}",
-            images=(PostImage("0", data=data),),
-        )
-        for number, data in enumerate(pictures)
-    ]
-    batch = parts.examiner.open(posts)
-    parts.examiner.prepare(batch)
-    parts.examiner.embed(batch)
-    return parts.examiner.judge(batch)
 
 
 def region(decision: Decided) -> tuple[int, int, int, int]:

@@ -18,12 +18,13 @@ from moderator.decisions import Decided, outgoing, to_json
 from moderator.demo.drawings import names
 from moderator.judge import run_decide
 from moderator.match import Added
-from moderator.records import Post, PostImage, Record, digest
+from moderator.records import digest
 from moderator.rollout.sanity import flags_nearly_all
 from moderator.settings import Settings, load_settings
 from tests.moderator.heads import POLICY, near_rule, with_head
 from tests.moderator.layouts import still
 from tests.moderator.schemas import schema
+from tests.moderator.steps import decided
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +42,6 @@ def settings_of(release: Release, **given: str) -> Settings:
 def parts(request, release) -> Iterator[Parts]:
     with build(settings_of(release, embedder=request.param), release) as parts:
         yield parts
-
-
-def decided(parts: Parts, *pictures: bytes) -> list[Decided]:
-    """Take posts of one picture each through every step, together."""
-    posts = [
-        Post(
-            Record("posts", 0, number, 1_700_000_000_000, b"p", None),
-            f"p{number}",
-            images=(PostImage("0", data=data),),
-        )
-        for number, data in enumerate(pictures)
-    ]
-    batch = parts.examiner.open(posts)
-    parts.examiner.prepare(batch)
-    parts.examiner.embed(batch)
-    found = parts.examiner.judge(batch)
-    for each in found:
-        assert not list(schema("decision-1").iter_errors(to_json(each)))
-    return found
 
 
 def said(found: list[Decided]) -> list[tuple[str, str | None]]:
